@@ -1,0 +1,1 @@
+"""The submission gateway: service, command line and Python client."""

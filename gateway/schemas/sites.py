@@ -1,0 +1,115 @@
+"""Sites (the operator's) and connections (a user's own)."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from gateway.schemas.users import UserView
+from gateway.schemas.wire import Body, Wire
+
+
+class CreateSite(Body):
+    """What an operator says once for all users of a site; PUT replaces it whole."""
+
+    name: str = Field(min_length=1, max_length=200)
+    kind: str = Field(min_length=1, max_length=40)
+    host: str | None = Field(default=None, max_length=300)
+    port: int | None = Field(default=None, ge=1, le=65535)
+    url: str | None = Field(default=None, max_length=2000)
+    host_keys: list[str] = Field(default=[], max_length=50)
+    jump: str | None = Field(default=None, max_length=300)
+    tls_ca: str | None = None
+    verify_tls: bool = True
+    work_directory: str = Field(default="$HOME/mantik", min_length=1, max_length=1000)
+    compute_nodes_reach_gateway: Literal["direct", "proxy", "no"] = "direct"
+    raw_jobs_allowed: bool = True
+    whole_nodes_charged: bool = False
+    poll_seconds_min: float = Field(default=2.0, gt=0, le=3600)
+    poll_seconds_max: float = Field(default=60.0, gt=0, le=86400)
+    lost_after_days: int = Field(default=14, ge=1, le=365)
+    limits: dict[str, Any] = Field(default={})
+    options: dict[str, Any] = Field(default={})
+
+
+class SiteView(Wire):
+    site_id: UUID
+    name: str
+    kind: str
+    host: str | None
+    port: int | None
+    url: str | None
+    host_keys: list[str]
+    jump: str | None
+    verify_tls: bool
+    work_directory: str
+    compute_nodes_reach_gateway: str
+    poll_seconds_min: float
+    poll_seconds_max: float
+    limits: dict[str, Any]
+    options: dict[str, Any]
+    created_at: datetime
+
+
+class ScannedHostKeys(Wire):
+    """What the host shows now; an operator compares the fingerprints before they are confirmed."""
+
+    host: str
+    port: int
+    keys: list[str]
+    fingerprints: list[str]
+
+
+class CreateConnection(Body):
+    """Of a site (`siteId`) or of a git or data service (`origin`). For SSH without `privateKey` and `password`
+    the gateway makes a key pair and shows the public key."""
+
+    connection_name: str = Field(min_length=1, max_length=200)
+    connection_provider: str = Field(min_length=1, max_length=40)
+    auth_method: Literal["SSH-Key", "Username-Password", "Token", "None"]
+    site_id: UUID | None = None
+    origin: str | None = Field(default=None, max_length=2000)
+    login_name: str | None = Field(default=None, max_length=200)
+    password: str | None = Field(default=None, max_length=10_000, repr=False)
+    token: str | None = Field(default=None, max_length=100_000, repr=False)
+    private_key: str | None = Field(default=None, max_length=100_000, repr=False)
+    passphrase: str | None = Field(default=None, max_length=10_000, repr=False)
+    certificate: str | None = Field(default=None, max_length=100_000)
+    valid_until: datetime | None = None
+
+
+class UpdateCredential(Body):
+    """A new version of the credential; what is not given stays empty."""
+
+    login_name: str | None = Field(default=None, max_length=200)
+    password: str | None = Field(default=None, max_length=10_000, repr=False)
+    token: str | None = Field(default=None, max_length=100_000, repr=False)
+    private_key: str | None = Field(default=None, max_length=100_000, repr=False)
+    passphrase: str | None = Field(default=None, max_length=10_000, repr=False)
+    certificate: str | None = Field(default=None, max_length=100_000)
+    valid_until: datetime | None = None
+
+
+class ConnectionView(Wire):
+    """Never a secret: the published fields `password` and `token` are always null, `detail` says why."""
+
+    connection_id: UUID
+    user: UserView
+    connection_name: str
+    connection_provider: str
+    auth_method: str
+    site_id: UUID | None
+    site_name: str | None
+    origin: str | None
+    login_name: str | None
+    password: None = None
+    token: None = None
+    detail: str = "Secrets are never shown."
+    version: int
+    public_key: str | None
+    valid_until: datetime | None
+    refused_at: datetime | None
+    """Set when the site refused this version: give a new credential to go on."""
+    created_at: datetime
+    last_check: dict[str, Any] | None
