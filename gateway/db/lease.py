@@ -1,10 +1,19 @@
-"""Named leases: one gateway at a time does a thing, such as polling a connection. Times are the database's clock."""
+"""Named leases: one gateway at a time does a thing, such as polling a connection. Times are the database's clock.
 
-from datetime import datetime
+Taking a lease empties `due_at`; a wish that arrives while the work goes on sets it again, and giving the lease
+back keeps the earlier of the two. A holder that died leaves its owner's name: when its time is up the work is due.
+"""
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, DateTime, and_, case, exists, func, literal, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from gateway.db.base import Base
+from gateway.db.base import Base, UtcDateTime
 
 
 class Lease(Base):
@@ -15,3 +24,89 @@ class Lease(Base):
     until: Mapped[datetime | None]
     due_at: Mapped[datetime | None] = mapped_column(index=True)
     """When the work is due next."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedLease:
+    """This gateway does a named thing, such as polling one connection."""
+
+    name: str
+    owner: str
+    epoch: int
+
+    @property
+    def held(self) -> ColumnElement[bool]:
+        return and_(Lease.name == self.name, Lease.owner == self.owner, Lease.epoch == self.epoch)
+
+    @property
+    def guard(self) -> ColumnElement[bool]:
+        """For the WHERE of every update that rests on the lease."""
+        return exists(select(Lease.name).where(self.held))
+
+
+def later(session: AsyncSession, seconds: float) -> ColumnElement[datetime]:
+    """The database's clock plus some seconds."""
+    if session.get_bind().dialect.name == "sqlite":
+        return func.strftime("%Y-%m-%d %H:%M:%f000", "now", f"{seconds:+.3f} seconds", type_=UtcDateTime())
+    at: ColumnElement[datetime] = func.clock_timestamp(type_=DateTime(timezone=True)) + timedelta(seconds=seconds)
+    return at
+
+
+def is_due(due: Any, owner: Any, until: Any, now: ColumnElement[datetime]) -> ColumnElement[bool]:
+    fresh = and_(due <= now, owner.is_(None))
+    abandoned = and_(owner.is_not(None), until <= now)
+    return or_(fresh, abandoned)
+
+
+def due_again(session: AsyncSession, column: Any, due_in: float | None) -> ColumnElement[Any]:
+    if due_in is None:
+        kept: ColumnElement[Any] = column
+        return kept
+    at = later(session, due_in)
+    return case((column < at, column), else_=at)
+
+
+async def claim_named(session: AsyncSession, owner: str, prefix: str, seconds: float, limit: int) -> list[NamedLease]:
+    """Take due named leases that nobody holds."""
+    free = and_(is_due(Lease.due_at, Lease.owner, Lease.until, later(session, 0)), Lease.name.startswith(prefix))
+    due = select(Lease.name).where(free).order_by(Lease.due_at).limit(limit).with_for_update(skip_locked=True)
+    changed = await session.execute(
+        update(Lease)
+        .where(Lease.name.in_(due), free)
+        .values(owner=owner, epoch=Lease.epoch + 1, until=later(session, seconds), due_at=None)
+        .returning(Lease.name, Lease.epoch)
+        .execution_options(synchronize_session=False)
+    )
+    return [NamedLease(row.name, owner, row.epoch) for row in changed]
+
+
+async def release_named(session: AsyncSession, lease: NamedLease, *, due_in: float | None) -> None:
+    """Give a named lease back, due again in so many seconds or, with None, when somebody asks."""
+    await session.execute(
+        update(Lease)
+        .where(lease.held)
+        .values(owner=None, until=None, due_at=due_again(session, Lease.due_at, due_in))
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def renew_named(session: AsyncSession, lease: NamedLease, seconds: float) -> None:
+    await session.execute(
+        update(Lease)
+        .where(lease.held)
+        .values(until=later(session, seconds))
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def want(session: AsyncSession, name: str, due_in: float) -> None:
+    """Have a named thing done in `due_in` seconds, or earlier if it is due earlier."""
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    at = later(session, due_in)
+    await session.execute(
+        insert(Lease)
+        .values(name=name, epoch=literal(0), due_at=at)
+        .on_conflict_do_update(
+            index_elements=[Lease.name], set_={"due_at": at}, where=or_(Lease.due_at.is_(None), Lease.due_at > at)
+        )
+    )

@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, UniqueConstraint, Uuid
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gateway.db.base import Base, WithId
@@ -69,6 +69,9 @@ class Run(WithId, Base):
     mlflow_run_id: Mapped[str | None] = mapped_column(index=True)
     mlflow_status: Mapped[str | None]
     """What MLflow was last told; differs from the state's status while tracking is behind."""
+    tracking_files: Mapped[bool] = mapped_column(default=False)
+    """Whether config and script stand in MLflow."""
+    tracking_failures: Mapped[int] = mapped_column(default=0)
     tracking_due_at: Mapped[datetime | None] = mapped_column(index=True)
     """When to bring MLflow up to date next; None when it is."""
 
@@ -132,6 +135,8 @@ class Job(WithId, Base):
     nodes: Mapped[str] = mapped_column(default="")
     usage: Mapped[dict[str, Any]] = mapped_column(default=dict)
     log_size: Mapped[int | None] = mapped_column(BIG)
+    log_identity: Mapped[str] = mapped_column(default="")
+    """Of the file that `log_size` is about; another one begins a new generation of the log."""
     seen_at: Mapped[datetime | None]
     """When the site last told us of it."""
 
@@ -162,6 +167,19 @@ class Condition(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     since: Mapped[datetime]
     text: Mapped[str]
+
+
+class Preview(Base):
+    """A dry run: the id it reserved and the hashes of what it showed, so that a submit sends just that."""
+
+    __tablename__ = "previews"
+    run_id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True)
+    project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id"))
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id"))
+    token_hash: Mapped[str] = mapped_column(unique=True)
+    body_sha256: Mapped[str]
+    shown: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class IdempotencyKey(Base):

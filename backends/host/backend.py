@@ -1,0 +1,300 @@
+"""The backend contract over a shell and a scheduler's dialect: what this machine and a login node have in common."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from posixpath import join, normpath
+
+from backends.errors import InvalidJob, JobNotFound, SiteUnavailable, SubmitUncertain
+from backends.host.answers import checked, file_info, key_values, number
+from backends.host.environment import environment_file
+from backends.host.evidence import REVOKED, Files, parse_evidence
+from backends.host.outcome import decide
+from backends.host.places import Place, archive
+from backends.host.scheduler import Command, Record, Scheduler, T_co
+from backends.host.shell import Shell
+from backends.reasons import Reason
+from backends.spec import (
+    CodeBundle,
+    DirectoryGone,
+    FileArea,
+    FileInfo,
+    Found,
+    Handle,
+    JobRef,
+    JobSpec,
+    JobStatus,
+    Phase,
+    Revoked,
+    Site,
+    SiteInfo,
+)
+
+UPLOAD = 4 << 20
+"""Bytes of code sent in one command; what arrived stays when the connection breaks."""
+LOGIN_TIME_LIMIT = 1800
+"""Seconds for the commands on the login node, unless the site has `loginTimeLimit`."""
+WAIT_FIRST, WAIT_MOST = 0.2, 5.0
+
+
+class HostBackend:
+    """See `backends.backend.Backend`. `open_backend` of a kind subclasses it for what `check` can tell besides."""
+
+    def __init__(self, shell: Shell, scheduler: Scheduler, site: Site) -> None:
+        self._shell = shell
+        self._scheduler = scheduler
+        self._site = site
+        self._staging: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._staged: set[str] = set()
+
+    async def aclose(self) -> None:
+        await self._shell.aclose()
+
+    async def check(self) -> SiteInfo:
+        done = await self._shell.run("check", self._site.work_directory)
+        values = key_values(checked(done, "make and write the work directory").decode(errors="replace"))
+        shared = values.get("filesystem", "") in ("lustre", "gpfs", "nfs", "beegfs", "fuseblk", "cephfs", "ceph")
+        return SiteInfo(
+            user=values.get("user", ""),
+            host=values.get("host", ""),
+            version="",
+            work_directory=values.get("root", ""),
+            free_bytes=number(values.get("bytes")),
+            free_inodes=number(values.get("inodes")),
+            shared_file_system=shared or None,
+        )
+
+    async def stage(self, bundle: CodeBundle) -> None:
+        async with self._staging[bundle.sha256]:
+            for _ in range(3):
+                if await self._upload(bundle):
+                    self._staged.add(bundle.sha256)
+                    return
+        message = "The code arrived damaged three times. Check the work directory's file system."
+        raise InvalidJob(message, reason=Reason.STAGE_IN_FAILED)
+
+    async def _upload(self, bundle: CodeBundle) -> bool:
+        """True when the cache holds the bytes; False when what arrived was damaged and thrown away."""
+        answer = await self._stage(bundle, "-", b"")
+        while answer.startswith("part "):
+            offset = min(int(answer.removeprefix("part ")), bundle.size)
+            data = await asyncio.to_thread(_slice, bundle, offset)
+            answer = await self._stage(bundle, str(offset), data)
+        return answer == "complete"
+
+    async def _stage(self, bundle: CodeBundle, offset: str, data: bytes) -> str:
+        words = (self._site.work_directory, bundle.sha256, offset, str(bundle.size))
+        done = await self._shell.run("stage", *words, stdin=data, time_limit=300)
+        return checked(done, "take the code", Reason.STAGE_IN_FAILED).decode().strip()
+
+    async def prepare(self, spec: JobSpec) -> Handle:
+        submit = "".join(f"{word}\n" for word in spec.job.submit_command)
+        files = {"job.sh": spec.job.script, "env": environment_file(spec.environment), "submit": submit.encode()}
+        for name, commands in (
+            ("before.sh", spec.job.login_commands_before),
+            ("after.sh", spec.job.login_commands_after),
+        ):
+            if commands:
+                files[name] = ("\n".join(commands) + "\n").encode()
+        words = (spec.run_id, str(spec.attempt), spec.code.sha256, spec.lineage_id)
+        done = await self._shell.run("layout", self._site.work_directory, *words, stdin=archive(files), time_limit=300)
+        location = checked(done, "lay out the run's directory").decode().strip().splitlines()[-1]
+        handle = Handle(spec.tag, location)
+        if spec.job.login_commands_before:
+            try:
+                await self._on_login_node(handle, "before")
+            except InvalidJob:
+                await self._forget(handle)
+                raise
+        done = await self._shell.run("ticket", *Place.of(handle).words)
+        checked(done, "lay the ticket")
+        return handle
+
+    async def _on_login_node(self, handle: Handle, when: str) -> None:
+        """Wait for detached commands; a repeated call waits for the same ones."""
+        limit = int(str(self._site.options.get("loginTimeLimit", LOGIN_TIME_LIMIT)))
+        wait = WAIT_FIRST
+        while True:
+            done = await self._shell.run("detached", *Place.of(handle).words, when, str(limit))
+            head, _, tail = checked(done, "run the login-node commands").decode(errors="replace").partition("\n")
+            if head.startswith("exit "):
+                break
+            await asyncio.sleep(wait)
+            wait = min(WAIT_MOST, wait * 1.5)
+        if head != "exit 0":
+            code = head.removeprefix("exit ")
+            field = "PreRunCommandOnLoginNode" if when == "before" else "PostRunCommandOnLoginNode"
+            why = f"did not end within {limit} s" if code == "124" else f"ended with code {code}"
+            last = tail.strip().splitlines()[-1] if tail.strip() else "it printed nothing"
+            raise InvalidJob(f"Environment.{field} {why}: {last}", reason=Reason.PREPARE_FAILED, text=tail)
+
+    async def _forget(self, handle: Handle) -> None:
+        checked(await self._shell.run("forget", *Place.of(handle).words), "remove the secrets of the run")
+
+    async def start(self, handle: Handle) -> JobRef:
+        submit = self._scheduler.submit(handle.tag)
+        done = await self._shell.run("start", *Place.of(handle).words, *submit.argv, time_limit=120)
+        try:
+            text = checked(done, "submit the job")
+        except JobNotFound as error:
+            raise SubmitUncertain("The attempt's directory is gone from the site.", text=error.text) from None
+        head, _, rest = text.partition(b"\n")
+        words = head.decode().split()
+        if words[:1] == ["answer"]:
+            size = int(words[2])
+            out, err = rest[:size].decode(errors="replace"), rest[size:].decode(errors="replace")
+            return await self._answered(handle, submit, int(words[1]), out, err)
+        found = await self.find(handle.tag)
+        if found.refs:
+            return found.refs[0]
+        fences = rest.decode().split()
+        if words == ["noticket"] and fences and fences[0] != REVOKED:
+            return JobRef(fences[0], handle)
+        raise SubmitUncertain("An earlier submit left no answer, and the site shows no job of this run yet.")
+
+    async def _answered(self, handle: Handle, submit: Command[str], code: int, out: str, err: str) -> JobRef:
+        try:
+            return JobRef(submit.parse(code, out, err), handle)
+        except SiteUnavailable:
+            # Surely not submitted: the next start may try again.
+            await self._shell.run("unstart", *Place.of(handle).words)
+            raise
+        except SubmitUncertain:
+            found = await self.find(handle.tag)
+            if found.refs:
+                return found.refs[0]
+            raise
+
+    async def find(self, tag: str) -> Found:
+        refs: dict[str, None] = {}
+        conclusive = True
+        for command in self._scheduler.find(tag):
+            try:
+                refs |= dict.fromkeys(await self._ask(command))
+            except SiteUnavailable:
+                conclusive = False
+        if not refs and not conclusive:
+            return Found((), conclusive=False)
+        handle = Handle(tag, await self._location(tag))
+        return Found(tuple(JobRef(job_id, handle) for job_id in refs), conclusive)
+
+    async def _location(self, tag: str) -> str:
+        run, _, attempt = tag.removeprefix("mantik-").rpartition("-")
+        done = await self._shell.run("check", self._site.work_directory)
+        return join(key_values(checked(done, "find the work directory").decode())["root"], run, attempt)
+
+    async def _ask(self, command: Command[T_co], stdin: bytes = b"") -> T_co:
+        done = await self._shell.run("run", *command.argv, stdin=stdin)
+        return command.parse(done.code, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+
+    async def revoke(self, handle: Handle) -> Revoked | JobRef | DirectoryGone:
+        done = await self._shell.run("revoke", *Place.of(handle).words)
+        lines = checked(done, "seize the fence").decode().split()
+        if lines == ["gone"]:
+            return DirectoryGone()
+        others = [fence for fence in lines[1:] if fence != REVOKED]
+        if REVOKED in lines[1:] and not others:
+            return Revoked()
+        if not others:
+            raise SiteUnavailable("The fence is neither ours nor a job's yet; it is looked at again.")
+        return JobRef(others[0], handle)
+
+    async def poll(self, refs: Sequence[JobRef]) -> Mapping[JobRef, JobStatus]:
+        if not refs:
+            return {}
+        queue = await self._ask(self._scheduler.queue([ref.id for ref in refs]))
+        gone = [ref.id for ref in refs if ref.id not in queue or queue[ref.id].phase is Phase.ENDED]
+        history: Mapping[str, Record] = {}
+        asked = self._scheduler.history(gone) if gone else None
+        if asked is not None:
+            try:
+                history = await self._ask(asked)
+            except SiteUnavailable:
+                # Without accounting the files and the queue's own last words have to do.
+                history = {}
+        files = await self._evidence(refs)
+        return {ref: self._status(ref, queue, history, files.get(Place.of(ref.handle).name, Files())) for ref in refs}
+
+    async def _evidence(self, refs: Sequence[JobRef]) -> Mapping[str, Files]:
+        found: dict[str, Files] = {}
+        roots: dict[str, list[str]] = defaultdict(list)
+        for ref in refs:
+            place = Place.of(ref.handle)
+            roots[place.root].append(place.name)
+        for root, names in roots.items():
+            done = await self._shell.run("evidence", root, stdin=("\n".join(names) + "\n").encode())
+            if done.code == 65:
+                found |= {name: Files(gone=True) for name in names}
+                continue
+            parsed = parse_evidence(checked(done, "read the runs' files").decode(errors="replace"))
+            if parsed is None:
+                raise SiteUnavailable("The site's answer about the runs' files was cut; it is asked again.")
+            found |= parsed
+        return found
+
+    def _status(
+        self, ref: JobRef, queue: Mapping[str, Record], history: Mapping[str, Record], files: Files
+    ) -> JobStatus:
+        record = queue.get(ref.id)
+        if record is None or record.phase is Phase.ENDED:
+            record = history.get(ref.id) or record
+        live = record is not None and record.phase is not Phase.ENDED and ref.id in queue
+        if record is not None and record.phase is not Phase.ENDED and not live:
+            # Accounting is behind: it still shows as live what the queue has let go.
+            record = None
+        outcome = None if live else decide(ref.id, record, files)
+        phase = record.phase if live and record is not None else (Phase.ENDED if outcome else Phase.MISSING)
+        ended = files.exit.ended_at if files.exit and outcome else (record.ended_at if record else None)
+        return JobStatus(
+            ref=ref,
+            phase=phase,
+            site_state=record.state if record else "",
+            pending_reason=record.pending_reason if record else "",
+            restarts=record.restarts if record else 0,
+            submitted_at=record.submitted_at if record else None,
+            started_at=record.started_at if record else None,
+            ended_at=ended if outcome else None,
+            nodes=record.nodes if record else "",
+            account=record.account if record else "",
+            log_size=files.log_size,
+            log_identity=files.log_identity,
+            fence=files.fence,
+            outcome=outcome,
+            usage=dict(record.usage) if record else {},
+        )
+
+    async def cancel(self, ref: JobRef) -> None:
+        await self._ask(self._scheduler.cancel(ref.id))
+
+    async def finish(self, handle: Handle) -> None:
+        try:
+            await self._on_login_node(handle, "after")
+        finally:
+            await self._forget(handle)
+
+    async def stat(self, handle: Handle, path: str, area: FileArea = "attempt") -> FileInfo:
+        done = await self._shell.run("stat", *Place.of(handle).words, area, path)
+        return file_info(normpath(path), checked(done, f"look at {path}").decode().split())
+
+    async def list(self, handle: Handle, path: str = ".", area: FileArea = "attempt") -> Sequence[FileInfo]:
+        done = await self._shell.run("list", *Place.of(handle).words, area, path)
+        found = []
+        for entry in checked(done, f"list {path}").decode("utf-8", "surrogateescape").split("\0")[:-1]:
+            *fields, name = entry.split(" ", 4)
+            found.append(file_info(normpath(join(path, name)), fields))
+        return sorted(found, key=lambda info: info.path)
+
+    async def read(self, handle: Handle, path: str, offset: int, limit: int, area: FileArea = "attempt") -> bytes:
+        words = (*Place.of(handle).words, area, path, str(offset), str(limit))
+        return checked(await self._shell.run("read", *words, time_limit=120), f"read {path}")
+
+    async def remove(self, handle: Handle, area: FileArea = "run") -> None:
+        done = await self._shell.run("remove", *Place.of(handle).words, area, time_limit=600)
+        if done.code != 65:
+            checked(done, "remove the directory")
+
+
+def _slice(bundle: CodeBundle, offset: int) -> bytes:
+    with bundle.path.open("rb") as file:
+        file.seek(offset)
+        return file.read(UPLOAD)

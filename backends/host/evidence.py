@@ -1,0 +1,79 @@
+"""What the files of an attempt say: fences, the exit file, the log's size; parsed from one answer for many attempts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+REVOKED = "revoked"
+
+
+@dataclass(frozen=True, slots=True)
+class ExitFile:
+    """What the job script wrote at its end: of which job, which start of it, and how."""
+
+    job_id: str
+    restarts: int
+    code: int
+    signal: int | None
+    ended_at: datetime
+
+
+@dataclass(slots=True)
+class Files:
+    """The evidence in one attempt's directory."""
+
+    gone: bool = False
+    fences: tuple[str, ...] = ()
+    exit: ExitFile | None = None
+    site_exit: int | None = None
+    """Exit code that the supervisor of this machine recorded."""
+    time_limit: bool = False
+    log_size: int | None = None
+    log_identity: str = ""
+
+    @property
+    def fence(self) -> str | None:
+        """Who passed. Never two, for a ticket is renamed once; the gateway's seizure counts first."""
+        return REVOKED if REVOKED in self.fences else (self.fences[0] if self.fences else None)
+
+
+def parse_evidence(text: str) -> Mapping[str, Files] | None:
+    """Files by `<run>/<attempt>`; None when the answer is not whole."""
+    lines = text.splitlines()
+    if not lines or lines[-1] != "end":
+        return None
+    found: dict[str, Files] = {}
+    for line in lines[:-1]:
+        kind, _, rest = line.partition(" ")
+        name, _, value = rest.partition(" ")
+        directory = name.removesuffix("/mantik.log") if kind == "log" else name
+        files = found.setdefault(directory, Files())
+        if kind == "gone":
+            files.gone = True
+        elif kind == "fence":
+            files.fences = (*files.fences, value)
+        elif kind == "exit":
+            files.exit = parse_exit(value)
+        elif kind == "site_exit":
+            first = value.split(" ")[0]
+            files.site_exit = int(first) if first.isdecimal() else None
+        elif kind == "time_limit":
+            files.time_limit = True
+        elif kind == "log":
+            size, _, files.log_identity = value.partition(" ")
+            files.log_size = int(size)
+    return found
+
+
+def parse_exit(text: str) -> ExitFile | None:
+    """`job=<id> restarts=<n> code=<n> signal=<n or -> started=<s> ended=<s> end`; None when it is not whole."""
+    words = text.split()
+    if not words or words[-1] != "end":
+        return None
+    values = dict(word.partition("=")[::2] for word in words[:-1])
+    try:
+        signal = None if values["signal"] == "-" else int(values["signal"])
+        ended = datetime.fromtimestamp(int(values["ended"]), UTC)
+        return ExitFile(values["job"], int(values["restarts"]), int(values["code"]), signal, ended)
+    except (KeyError, ValueError):
+        return None

@@ -1,0 +1,126 @@
+"""Field types: how one value is read, and the sentence for a value that cannot be."""
+
+import re
+import shlex
+import unicodedata
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from compute_backend_configs.node import show
+
+MAX_COUNT = 10_000_000
+LONGEST_NAME = 1024
+SPACED = re.compile(r"\s")
+
+
+class Section(BaseModel):
+    """A mapping of the config: only its published keys, never changed after reading."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def fault(message: str, given: object = None, allowed: str | None = None) -> PydanticCustomError:
+    """The error of a field; `message` is the whole sentence."""
+    shown = None if given is None else show(given)
+    return PydanticCustomError("field", "{message}", {"message": message, "given": shown, "allowed": allowed})
+
+
+def read_text(value: object) -> str:
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, int) and not isinstance(value, bool):
+        text = str(value)
+    else:
+        raise fault(f"must be text, not {show(value)}", value, "text")
+    if not text.strip():
+        raise fault("is empty; give it a value or remove the key", text, "text")
+    if "\0" in text:
+        raise fault("holds a NUL character", text, "text without NUL characters")
+    return text
+
+
+def read_line(value: object) -> str:
+    text = read_text(value)
+    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in text):
+        raise fault(f"must be one line without control characters, not {show(text)}", text, "one line of text")
+    if len(text) > LONGEST_NAME:
+        raise fault(f"is longer than {LONGEST_NAME} characters", text, f"up to {LONGEST_NAME} characters")
+    return text
+
+
+def read_name(value: object) -> str:
+    text = read_line(value)
+    if SPACED.search(text):
+        raise fault(f"must not hold spaces: {show(text)}", text, "a name without spaces")
+    return text
+
+
+def read_url(value: object) -> str:
+    text = read_name(value)
+    try:
+        parts = urlsplit(text)
+        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        known = False
+        parts = urlsplit("")
+    if "@" in text.partition("://")[2].partition("/")[0]:
+        raise fault("must not hold a user or password; those belong into a connection", None, "a URL without login")
+    if not known:
+        raise fault(f"must be an address that starts with https:// or http://, not {show(text)}", text, "an http(s) URL")
+    return text
+
+
+def read_items(value: object) -> object:
+    if value is None:
+        return ()
+    if isinstance(value, list | tuple):
+        return tuple(value)
+    raise fault(f"must be a list, not {show(value)}", value, "a list")
+
+
+def read_commands(value: object) -> object:
+    return read_items(value if value is None or isinstance(value, list | tuple) else [value])
+
+
+def read_options(value: object) -> object:
+    """A list as it is; a string is split as a shell would."""
+    if not isinstance(value, str):
+        return read_items(value)
+    try:
+        return tuple(shlex.split(value))
+    except ValueError:
+        raise fault(f"has a quote that is not closed: {show(value)}", value, "a list, or one string") from None
+
+
+def read_whole_number(value: object, least: int, most: int = MAX_COUNT) -> int:
+    number = int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,18}", value, re.ASCII) else value
+    if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
+        allowed = f"a whole number from {least} to {most}"
+        raise fault(f"must be {allowed}, not {show(value)}", value, allowed)
+    return number
+
+
+def read_at_least_one(value: object) -> int:
+    return read_whole_number(value, 1)
+
+
+def read_at_least_zero(value: object) -> int:
+    return read_whole_number(value, 0)
+
+
+def read_port(value: object) -> int:
+    return read_whole_number(value, 1, 65535)
+
+
+Line = Annotated[str, BeforeValidator(read_line)]
+Name = Annotated[str, BeforeValidator(read_name)]
+Url = Annotated[str, BeforeValidator(read_url), Field(json_schema_extra={"format": "uri"})]
+Lines = Annotated[tuple[Line, ...], BeforeValidator(read_items)]
+Options = Annotated[tuple[Line, ...], BeforeValidator(read_options)]
+Commands = Annotated[tuple[Annotated[str, BeforeValidator(read_text)], ...], BeforeValidator(read_commands)]
+Positive = Annotated[int, BeforeValidator(read_at_least_one), Field(json_schema_extra={"minimum": 1})]
+Count = Annotated[int, BeforeValidator(read_at_least_zero), Field(json_schema_extra={"minimum": 0})]
+Port = Annotated[int, BeforeValidator(read_port), Field(json_schema_extra={"minimum": 1, "maximum": 65535})]

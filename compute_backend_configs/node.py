@@ -1,0 +1,107 @@
+"""A parsed config as a tree that still knows where each value was written."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from compute_backend_configs.problems import ConfigProblem, Severity
+
+Scalar = str | int | bool | None
+Path = tuple[str | int, ...]
+
+MAX_DEPTH = 32
+SHOWN = 80
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place in the text, counted from 1; both None without a text."""
+
+    line: int | None = None
+    column: int | None = None
+
+
+@dataclass
+class Node:
+    """A value, its path as written, and the places of the value and of its key."""
+
+    value: "Scalar | list[Node] | dict[str, Node]"
+    path: Path = ()
+    mark: Mark = Mark()
+    key: Mark | None = None
+
+    def find(self, path: Path) -> "Node":
+        """The node at `path`, or the nearest one above it."""
+        node = self
+        for step in path:
+            if isinstance(node.value, dict) and isinstance(step, str) and step in node.value:
+                node = node.value[step]
+            elif isinstance(node.value, list) and isinstance(step, int) and step < len(node.value):
+                node = node.value[step]
+            else:
+                break
+        return node
+
+    def problem(
+        self, message: str, *, given: str | None = None, allowed: str | None = None, severity: Severity = "error"
+    ) -> ConfigProblem:
+        """A finding about this node; the file's name is added by the loader."""
+        here = self.mark if isinstance(self.value, str | int) or self.key is None else self.key
+        return ConfigProblem("", here.line, here.column, dotted(self.path), given, allowed, message, severity)
+
+
+def dotted(path: Path) -> str:
+    """`("Environment", "Modules", 1)` as `Environment.Modules[1]`; odd keys are quoted and cut."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        else:
+            text += ("." if text else "") + key_text(step)
+    return text
+
+
+def key_text(key: str) -> str:
+    shown = key if len(key) <= SHOWN else key[: SHOWN - 3] + "..."
+    return shown if shown.isprintable() and shown else repr(shown)
+
+
+def plain(node: Node) -> object:
+    """The tree as plain dicts, lists and scalars."""
+    if isinstance(node.value, dict):
+        return {key: plain(child) for key, child in node.value.items()}
+    if isinstance(node.value, list):
+        return [plain(child) for child in node.value]
+    return node.value
+
+
+def from_data(data: object, path: Path = ()) -> Node:
+    """A tree of parsed data, without places.
+
+    Floats become text, as they are in a file. Raises ValueError for what no JSON document can hold.
+    """
+    if len(path) > MAX_DEPTH:
+        raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
+    if isinstance(data, Mapping):
+        return Node({str(key): from_data(value, (*path, str(key))) for key, value in data.items()}, path)
+    if isinstance(data, list | tuple):
+        return Node([from_data(value, (*path, number)) for number, value in enumerate(data)], path)
+    if data is None or isinstance(data, str | bool | int):
+        return Node(data, path)
+    if isinstance(data, float):
+        return Node(repr(data), path)
+    raise ValueError(f"{dotted(path)} holds a Python {type(data).__name__}, not JSON data")
+
+
+def show(value: object) -> str:
+    """A value as an error message quotes it: short, printable, in one line."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "nothing"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    text = str(value)
+    text = text if text.isprintable() else repr(text)[1:-1]
+    return f"`{text}`" if len(text) <= SHOWN else f"`{text[: SHOWN - 3]}...`"

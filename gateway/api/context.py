@@ -1,0 +1,3 @@
+"""The doors that the API works with."""
+
+from gateway.context import Context as Context

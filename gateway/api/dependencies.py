@@ -1,0 +1,75 @@
+"""What every route takes from a request: the gateway's doors, who asks, and which page."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Path, Query, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from gateway.api.rate import RateLimit
+from gateway.context import Context
+from gateway.db.paging import DEFAULT_LIMIT, MOST
+from gateway.errors import Unauthenticated
+from gateway.users.authentication import authenticate
+from gateway.users.caller import Caller
+from gateway.users.login import Visitor
+
+_bearer = HTTPBearer(auto_error=False, description="An access token, a personal API token, or a run token.")
+
+
+def _context(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+def request_id(request: Request) -> str:
+    return str(request.scope.get("state", {}).get("request_id", ""))
+
+
+def address(request: Request) -> str:
+    return request.client.host if request.client else "unknown"
+
+
+def _limit(request: Request) -> RateLimit:
+    limit: RateLimit = request.app.state.rate_limit
+    return limit
+
+
+async def _caller(
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> Caller:
+    context = _context(request)
+    try:
+        bearer = credentials.credentials if credentials else None
+        caller = await authenticate(context.db, context.access, bearer, request_id(request))
+    except Unauthenticated:
+        _limit(request).take(f"address:{address(request)}")
+        raise
+    _limit(request).take(f"user:{caller.user_id}:{caller.run_id or ''}")
+    return caller
+
+
+def _visitor(request: Request) -> Visitor:
+    _limit(request).take(f"address:{address(request)}")
+    return Visitor(address(request), request_id(request))
+
+
+ContextDep = Annotated[Context, Depends(_context)]
+"""The gateway's doors."""
+CallerDep = Annotated[Caller, Depends(_caller)]
+"""The caller; a request without a valid token ends as 401."""
+VisitorDep = Annotated[Visitor, Depends(_visitor)]
+"""Somebody who need not be logged in; counted by address."""
+
+Cursor = Annotated[str | None, Query(max_length=500, description="nextCursor of the page before.")]
+Limit = Annotated[int, Query(ge=1, le=MOST, description="Most items of the page.")]
+PAGE = DEFAULT_LIMIT
+
+ProjectId = Annotated[UUID, Path(alias="projectId")]
+UserId = Annotated[UUID, Path(alias="userId")]
+ExperimentId = Annotated[UUID, Path(alias="experimentRepositoryId")]
+CodeId = Annotated[UUID, Path(alias="codeRepositoryId")]
+SiteId = Annotated[UUID, Path(alias="siteId")]
+ConnectionId = Annotated[UUID, Path(alias="connectionId")]
+TokenId = Annotated[UUID, Path(alias="tokenId")]
+RunId = Annotated[UUID, Path(alias="runId")]

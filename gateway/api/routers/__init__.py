@@ -1,0 +1,1 @@
+"""One router per noun; each function reads the request, calls one service and returns its answer."""

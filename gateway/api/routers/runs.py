@@ -1,0 +1,158 @@
+"""Runs over HTTP: submit, list, show, cancel, delete, events and logs."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import PlainTextResponse
+from sse_starlette.sse import EventSourceResponse
+
+from gateway.api.dependencies import CallerDep, ContextDep
+from gateway.api.run_streams import event_stream, log_stream
+from gateway.errors import InvalidInput
+from gateway.logs import service as logs
+from gateway.logs.service import Position
+from gateway.logs.tail import tail
+from gateway.runs import intake, preview, service
+from gateway.runs.states import State
+from gateway.schemas.runs import EventView, Preview, RunDetails, RunView, SubmitRun, SubmittedRun
+from gateway.schemas.wire import Page
+
+router = APIRouter(prefix="/projects/{projectId}/runs", tags=["runs"])
+MOST_LOG = 1 << 20
+
+
+@router.post("", status_code=202, operation_id="submitRun", response_model=SubmittedRun | Preview)
+async def submit_run(
+    projectId: UUID,  # noqa: N803  the published name
+    body: SubmitRun,
+    caller: CallerDep,
+    context: ContextDep,
+    response: Response,
+    idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+    dry_run: Annotated[bool, Query(alias="dryRun")] = False,
+) -> SubmittedRun | Preview:
+    """Store the intent of a run and answer at once; the gateway submits it. With `dryRun` show what would be sent."""
+    doors = (context.db, context.settings)
+    if dry_run:
+        response.status_code = 200
+        return await preview.preview(*doors, context.planner, caller, projectId, body)
+    if body.preview_token is not None:
+        planned = (context.planner, caller, projectId, body)
+        answer = await preview.submit_previewed(*doors, *planned, key=idempotency_key)
+    else:
+        answer = await intake.submit(*doors, caller, projectId, body, key=idempotency_key)
+    context.wake()
+    return answer
+
+
+@router.get("", operation_id="listRuns")
+async def list_runs(
+    projectId: UUID,  # noqa: N803
+    caller: CallerDep,
+    context: ContextDep,
+    state: Annotated[list[State] | None, Query()] = None,
+    text: Annotated[str | None, Query(max_length=200)] = None,
+    experiment: Annotated[UUID | None, Query(alias="experimentRepositoryId")] = None,
+    created_by: Annotated[UUID | None, Query(alias="createdBy")] = None,
+    origin: Annotated[str | None, Query(pattern="^(submitted|reported)$")] = None,
+    cursor: Annotated[str | None, Query(max_length=500)] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> Page[RunView]:
+    """Runs of the project, newest first."""
+    chosen = service.Filter(tuple(state or ()), text, experiment, created_by, origin)
+    return await service.list_runs(context.db, caller, projectId, chosen, cursor, limit)
+
+
+@router.get("/{runId}", operation_id="getRun")
+async def get_run(projectId: UUID, runId: UUID, caller: CallerDep, context: ContextDep) -> RunDetails:  # noqa: N803
+    """Everything about one run."""
+    return await service.get_run(context.db, caller, projectId, runId)
+
+
+@router.post("/{runId}/cancel", operation_id="cancelRun")
+async def cancel_run(projectId: UUID, runId: UUID, caller: CallerDep, context: ContextDep) -> RunView:  # noqa: N803
+    """Ask for the end of a run; it is CANCELLED when there is evidence of it."""
+    answer = await service.cancel(context.db, caller, projectId, runId)
+    context.wake()
+    return answer
+
+
+@router.delete("/{runId}", status_code=204, operation_id="deleteRun")
+async def delete_run(
+    projectId: UUID,  # noqa: N803
+    runId: UUID,  # noqa: N803
+    caller: CallerDep,
+    context: ContextDep,
+    cancel: Annotated[bool, Query()] = False,
+    site_directory: Annotated[bool, Query(alias="siteDirectory")] = False,
+) -> None:
+    """Delete a run that has ended; with `cancel` a live one too, after its end."""
+    wishes = {"cancel_live": cancel, "site_directory": site_directory}
+    await service.delete(context.db, caller, projectId, runId, **wishes)
+    context.wake()
+
+
+@router.get("/{runId}/events", operation_id="listRunEvents", response_model=Page[EventView])
+async def list_events(
+    projectId: UUID,  # noqa: N803
+    runId: UUID,  # noqa: N803
+    request: Request,
+    caller: CallerDep,
+    context: ContextDep,
+    cursor: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> Page[EventView] | EventSourceResponse:
+    """What happened to the run, oldest first; live as server-sent events when the client accepts them."""
+    after = int(last_event_id) if last_event_id and last_event_id.isdecimal() else cursor
+    found = await service.list_events(context.db, caller, projectId, runId, after, limit)
+    if _wants_stream(request):
+        return EventSourceResponse(event_stream(context, caller, projectId, runId, after))
+    more = str(found[-1].event_id) if len(found) == limit else None
+    return Page[EventView](items=found, next_cursor=more)
+
+
+@router.get("/{runId}/logs", operation_id="readRunLog", response_class=PlainTextResponse)
+async def read_log(
+    projectId: UUID,  # noqa: N803
+    runId: UUID,  # noqa: N803
+    request: Request,
+    caller: CallerDep,
+    context: ContextDep,
+    generation: Annotated[int, Query(ge=0)] = 0,
+    offset: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=MOST_LOG)] = MOST_LOG,
+    lines: Annotated[int | None, Query(alias="tail", ge=0, le=100_000)] = None,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> Response:
+    """A range of the log's bytes (headers say where the next begins), its last lines, or live as server-sent events."""
+    await service.may_read_log(context.db, caller, projectId, runId)
+    doors = (context.db, context.blobs, runId)
+    start = Position(generation, offset) if "offset" in request.query_params else None
+    if lines is not None:
+        start, data = await tail(*doors, lines)
+        if not _wants_stream(request):
+            return _bytes(data, start.generation, start.offset)
+    if _wants_stream(request):
+        return EventSourceResponse(log_stream(*doors, _resume(last_event_id) or start))
+    piece = await logs.read(*doors, Position(generation, offset), limit)
+    if piece is None:
+        return _bytes(b"", generation, offset)
+    return _bytes(piece.data, piece.generation, piece.start)
+
+
+def _bytes(data: bytes, generation: int, start: int) -> Response:
+    headers = {"X-Log-Generation": str(generation), "X-Log-Offset": str(start), "X-Log-Next": str(start + len(data))}
+    return Response(data, media_type="text/plain; charset=utf-8", headers=headers)
+
+
+def _resume(last_event_id: str | None) -> Position | None:
+    try:
+        return Position.parse(last_event_id) if last_event_id else None
+    except ValueError as error:
+        raise InvalidInput(f"Last-Event-ID: {error}") from None
+
+
+def _wants_stream(request: Request) -> bool:
+    return "text/event-stream" in request.headers.get("accept", "")

@@ -1,0 +1,51 @@
+"""Server-sent events of a run: its log and its events, both resumable by Last-Event-ID."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator
+
+from gateway.api.context import Context
+from gateway.db.session import Database
+from gateway.logs.blobs import BlobStore
+from gateway.logs.follow import follow
+from gateway.logs.service import Position
+from gateway.runs import service
+from gateway.runs.states import FINAL
+from gateway.users.caller import Caller
+
+STEP_SECONDS = 0.5
+BATCH = 100
+
+
+async def log_stream(
+    db: Database, blobs: BlobStore, run_id: uuid.UUID, start: Position | None
+) -> AsyncIterator[dict[str, str]]:
+    """Events `log`, `gap`, `generation`, `state`, `beat` and at last `end`; the id is where to go on."""
+    async for told in follow(db, blobs, run_id, start):
+        data: dict[str, object] = {"generation": told.at.generation, "offset": told.at.offset}
+        if told.event == "log":
+            data["text"] = told.text
+        elif told.event == "gap":
+            data["skipped"] = told.skipped
+        elif told.event in ("state", "end"):
+            data["state"] = told.text
+        yield {"event": told.event, "id": str(told.at), "data": json.dumps(data, ensure_ascii=False)}
+
+
+async def event_stream(
+    context: Context, caller: Caller, project_id: uuid.UUID, run_id: uuid.UUID, after: int
+) -> AsyncIterator[dict[str, str]]:
+    """The run's events as they come; ends when the run has ended and all were told."""
+    while True:
+        state = await service.may_read_log(context.db, caller, project_id, run_id)
+        found = await service.list_events(context.db, caller, project_id, run_id, after, BATCH)
+        for view in found:
+            after = view.event_id
+            yield {"event": view.kind, "id": str(after), "data": view.model_dump_json(by_alias=True)}
+        if found:
+            continue
+        if state in FINAL:
+            yield {"event": "end", "id": str(after), "data": json.dumps({"state": state})}
+            return
+        await asyncio.sleep(STEP_SECONDS)

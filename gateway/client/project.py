@@ -1,0 +1,32 @@
+"""What belongs to one project. Making these asks nothing of the gateway."""
+
+from gateway.client.drivers import AsyncDriver, Driver
+from gateway.client.kinds import CODE, EXPERIMENT, of_project
+from gateway.client.listings import AsyncListing, Listing
+from gateway.client.names import Ref
+from gateway.client.runs import AsyncRuns, Runs
+from gateway.schemas.projects import CodeView, CreateCode, CreateExperiment, ExperimentView
+
+
+class Project:
+    """Its experiment repositories, code repositories and runs."""
+
+    def __init__(self, driver: Driver, ref: Ref | None) -> None:
+        session = driver.session
+        self.experiments: Listing[ExperimentView, CreateExperiment] = Listing(
+            driver, EXPERIMENT, of_project(session, ref, "/experiments")
+        )
+        self.code: Listing[CodeView, CreateCode] = Listing(driver, CODE, of_project(session, ref, "/code"))
+        self.runs = Runs(driver, of_project(session, ref, "/runs"))
+
+
+class AsyncProject:
+    """As `Project`."""
+
+    def __init__(self, driver: AsyncDriver, ref: Ref | None) -> None:
+        session = driver.session
+        self.experiments: AsyncListing[ExperimentView, CreateExperiment] = AsyncListing(
+            driver, EXPERIMENT, of_project(session, ref, "/experiments")
+        )
+        self.code: AsyncListing[CodeView, CreateCode] = AsyncListing(driver, CODE, of_project(session, ref, "/code"))
+        self.runs = AsyncRuns(driver, of_project(session, ref, "/runs"))

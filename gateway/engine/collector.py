@@ -1,0 +1,167 @@
+"""After the end: the whole tail of the log, the login-node commands, the directory; and what a deletion removes."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backends.backend import Backend
+from backends.errors import InvalidJob, JobNotFound
+from backends.reasons import Reason
+from backends.spec import Handle, JobRef, Phase
+from gateway import clock
+from gateway.db.lease import want
+from gateway.engine.log_copy import LOG, LogCopy
+from gateway.engine.parts import Parts
+from gateway.engine.poller import PREFIX, ending
+from gateway.logs.rows import LogChunk
+from gateway.runs.lease import RunLease
+from gateway.runs.moves import Move, clear_conditions, move, record, set_condition
+from gateway.runs.rows import Attempt, Condition, Job, Run
+from gateway.runs.states import ConditionName, State
+from gateway.sites.rows import Site
+
+SWEEP_SECONDS = 600.0
+"""How often a LOST run is looked for again."""
+
+
+CANCEL_AGAIN_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Collector:
+    """The last steps of a run. Each may be repeated after a crash."""
+
+    parts: Parts
+    logs: LogCopy
+
+    async def ended(self, run: Run, lease: RunLease) -> float | None:
+        """Collect what is left; then delete, if asked; then, when LOST, look for late evidence for 14 days."""
+        if await self._collecting(run):
+            await self._collect(run)
+        if run.delete_requested_at is not None:
+            await self._delete(run, lease)
+            return None
+        if run.reason == Reason.LOST and run.ended_at is not None:
+            return await self._sweep(run, lease)
+        return None
+
+    async def cancel_live(self, run: Run) -> float | None:
+        """Pass a wanted cancel on to the site, again until the poller sees the end."""
+        if run.cancel_requested_at is None or run.connection_id is None:
+            return None
+        job, handle = await self._job(run)
+        if job is not None and handle is not None:
+            await (await self.parts.sites.backend(run.connection_id)).cancel(JobRef(job.site_job_id, handle))
+            async with self.parts.db.transaction() as session:
+                record(session, run.id, "site", f"The site was asked to cancel job {job.site_job_id}.")
+                await want(session, f"{PREFIX}{run.connection_id}", 0)
+        return CANCEL_AGAIN_SECONDS
+
+    async def _collecting(self, run: Run) -> bool:
+        async with self.parts.db.reading() as session:
+            return await session.get(Condition, (run.id, ConditionName.COLLECTING)) is not None
+
+    async def _collect(self, run: Run) -> None:
+        job, handle = await self._job(run)
+        if handle is not None and run.connection_id is not None:
+            backend = await self.parts.sites.backend(run.connection_id)
+            if job is None:
+                # It never ran: nothing to read, and its `env` must not stay.
+                await backend.remove(handle, "attempt")
+                return await self._collected(run)
+            try:
+                await self._tail(run, job, backend, handle)
+                await backend.finish(handle)
+            except JobNotFound as error:
+                await self._show(run, ConditionName.FILES_GONE, f"The run's directory is gone: {error.message}")
+            except InvalidJob as error:
+                await self._show(run, ConditionName.POST_RUN_FAILED, error.message)
+        await self._collected(run)
+
+    async def _collected(self, run: Run) -> None:
+        async with self.parts.db.transaction() as session:
+            await clear_conditions(session, run.id, ConditionName.COLLECTING)
+
+    async def _tail(self, run: Run, job: Job, backend: Backend, handle: Handle) -> None:
+        try:
+            found = await backend.stat(handle, LOG)
+        except JobNotFound:
+            await backend.list(handle)  # raises JobNotFound when it is the directory that is gone
+            return
+        await self.logs.copy(run, job, backend, handle, found.size, found.identity, whole=True)
+
+    async def _show(self, run: Run, name: ConditionName, text: str) -> None:
+        async with self.parts.db.transaction() as session:
+            await set_condition(session, run.id, name, text)
+
+    async def _job(self, run: Run) -> tuple[Job | None, Handle | None]:
+        async with self.parts.db.reading() as session:
+            return await _current(session, run)
+
+    async def _delete(self, run: Run, lease: RunLease) -> None:
+        _, handle = await self._job(run)
+        if run.delete_site_directory and handle is not None and run.connection_id is not None:
+            await (await self.parts.sites.backend(run.connection_id)).remove(handle)
+        if run.mlflow_run_id is not None and run.origin == "submitted":
+            await self.parts.tracking.delete_run(run.mlflow_run_id)
+        async with self.parts.db.transaction() as session:
+            chunks = (await session.scalars(select(LogChunk.blob_key).where(LogChunk.run_id == run.id))).all()
+            await session.execute(delete(LogChunk).where(LogChunk.run_id == run.id))
+            gone = update(Run).where(Run.id == run.id, lease.guard).values(deleted_at=clock.now())
+            await session.execute(gone)
+            record(session, run.id, "intent", "Deleted.")
+        for key in chunks:
+            await self.parts.blobs.delete(key)
+
+    async def _sweep(self, run: Run, lease: RunLease) -> float | None:
+        """Evidence that came late reopens a LOST run."""
+        async with self.parts.db.reading() as session:
+            site = await session.get(Site, run.site_id)
+            job, handle = await _current(session, run)
+        days = site.lost_after_days if site is not None else 0
+        if job is None or handle is None or run.ended_at is None or run.connection_id is None:
+            return None
+        if (clock.now() - run.ended_at).total_seconds() > days * 86400:
+            return None
+        backend = await self.parts.sites.backend(run.connection_id)
+        ref = JobRef(job.site_job_id, handle)
+        status = (await backend.poll([ref]))[ref]
+        if status.phase is Phase.MISSING:
+            return SWEEP_SECONDS
+        if status.phase is Phase.ENDED:
+            if status.outcome is None or status.outcome.reason is Reason.LOST:
+                return SWEEP_SECONDS
+            to = ending(run, status, status.outcome)
+            if to.to is State.FAILED:
+                # Known at last: FAILED stays FAILED, with its true reason.
+                await self._know(run, lease, to.reason, to.text, to.exit_code)
+                return None
+        async with self.parts.db.transaction() as session:
+            if status.phase is Phase.ENDED:
+                await move(session, run, to, guard=lease.guard)
+                return 0.0
+            await _reopen(session, run, lease, status.site_state)
+            await want(session, f"{PREFIX}{run.connection_id}", 0)
+        return None
+
+    async def _know(self, run: Run, lease: RunLease, reason: Reason | None, text: str, exit_code: int | None) -> None:
+        async with self.parts.db.transaction() as session:
+            values = {"reason": reason, "message": text, "exit_code": exit_code}
+            await session.execute(update(Run).where(Run.id == run.id, lease.guard).values(**values))
+            record(session, run.id, "site", f"Evidence came late: {text}")
+
+
+async def _reopen(session: AsyncSession, run: Run, lease: RunLease, site_state: str) -> None:
+    evidence = {"site": site_state}
+    await move(session, run, Move(State.RUNNING, "The lost job was found again.", evidence), guard=lease.guard)
+
+
+async def _current(session: AsyncSession, run: Run) -> tuple[Job | None, Handle | None]:
+    newest = select(Attempt).where(Attempt.run_id == run.id, Attempt.location.is_not(None))
+    attempt = await session.scalar(newest.order_by(Attempt.n.desc()).limit(1))
+    job = await session.scalar(select(Job).where(Job.run_id == run.id, Job.current))
+    if job is not None:
+        attempt = await session.get(Attempt, job.attempt_id)
+    handle = Handle(attempt.tag, attempt.location) if attempt is not None and attempt.location else None
+    return job, handle

@@ -1,0 +1,201 @@
+"""The engine: claims what is due, does one step of it, gives it back. Loops that only call the parts beside it."""
+
+import asyncio
+import logging
+import secrets
+import socket
+from collections.abc import Awaitable, Callable
+
+from sqlalchemy import delete
+
+from backends.errors import AuthenticationFailed, BackendError, ChallengeRequired
+from gateway import clock
+from gateway.db.lease import NamedLease, claim_named, release_named, renew_named
+from gateway.engine.collector import Collector
+from gateway.engine.log_copy import LogCopy
+from gateway.engine.parts import LEASE_SECONDS, RENEW_SECONDS, Parts, back_off
+from gateway.engine.poller import PREFIX, Poller
+from gateway.engine.submission import Submission
+from gateway.engine.tracker import Tracker
+from gateway.errors import GatewayError
+from gateway.runs.intake import KEPT
+from gateway.runs.lease import RunLease, claim_runs, release_run, renew_runs
+from gateway.runs.moves import set_condition
+from gateway.runs.plan import PlanDelayed
+from gateway.runs.rows import IdempotencyKey, Run
+from gateway.runs.states import FINAL, ConditionName, State
+
+log = logging.getLogger(__name__)
+IDLE_SECONDS = 0.5
+HOUSEKEEPING_SECONDS = 3600.0
+
+
+def new_owner() -> str:
+    """A name for this process, never used before: a restarted gateway is another one."""
+    return f"{socket.gethostname()}-{secrets.token_hex(6)}"
+
+
+class Engine:
+    """Runs until it is stopped. Stopped in the middle of a step, the step is repeated by whoever claims it next."""
+
+    def __init__(self, parts: Parts, *, at_once: int = 16) -> None:
+        self.parts = parts
+        self.tracker = Tracker(parts)
+        logs = LogCopy(parts)
+        self._submission = Submission(parts, self.tracker)
+        self._collector = Collector(parts, logs)
+        self._poller = Poller(parts, logs)
+        self._at_once = at_once
+        self._leases: dict[object, RunLease] = {}
+        self._ticks: dict[str, NamedLease] = {}
+        self._work: set[asyncio.Task[None]] = set()
+        self._loops: list[asyncio.Task[None]] = []
+        self._wake = asyncio.Event()
+
+    def start(self) -> None:
+        loops = {
+            "runs": (self._runs, IDLE_SECONDS),
+            "polls": (self._polls, IDLE_SECONDS),
+            "tracking": (self._tracking, IDLE_SECONDS),
+            "renewal": (self._renew, RENEW_SECONDS),
+            "housekeeping": (self._housekeeping, HOUSEKEEPING_SECONDS),
+        }
+        self._loops = [asyncio.create_task(self._forever(f, s), name=f"engine-{n}") for n, (f, s) in loops.items()]
+
+    async def stop(self) -> None:
+        tasks = [*self._loops, *self._work]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.parts.sites.close()
+
+    def wake(self) -> None:
+        """Something is due now: look at once instead of at the next round."""
+        self._wake.set()
+
+    async def _forever(self, act: Callable[[], Awaitable[bool | None]], seconds: float) -> None:
+        """Call `act` for ever; it returns True when there may be more to do at once."""
+        failures = 0
+        while True:
+            try:
+                more = await act()
+                failures = 0
+            except Exception:  # the loop outlives any fault of the database
+                log.exception("a round of the engine failed")
+                more, failures = False, failures + 1
+            if more:
+                continue
+            pause = seconds if failures == 0 else back_off(failures, 0.5, 30.0)
+            if act == self._runs:
+                await self._pause(pause)
+            else:
+                await asyncio.sleep(pause)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        self._wake.clear()
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+
+    async def _runs(self) -> bool:
+        free = self._at_once - len(self._leases)
+        if free <= 0:
+            return False
+        async with self.parts.db.transaction() as session:
+            claimed = await claim_runs(session, self.parts.owner, LEASE_SECONDS, free)
+        for run, lease in claimed:
+            self._leases[run.id] = lease
+            self._spawn(self._step(run, lease))
+        return False
+
+    async def _step(self, run: Run, lease: RunLease) -> None:
+        """Steps of one run while they follow at once; then the lease is given back."""
+        due_in: float | None = 0.0
+        failures = run.failures
+        try:
+            while due_in == 0.0:
+                due_in = await self._one(run, lease)
+                failures = 0
+                if due_in == 0.0:
+                    run = await self._load(run)
+        except (AuthenticationFailed, ChallengeRequired) as error:
+            # Waiting costs the site nothing: a refused version is not tried again until its owner acts.
+            await self._show(run, ConditionName.NEEDS_LOGIN, error.message)
+            due_in = 15.0
+        except (BackendError, PlanDelayed, GatewayError) as error:
+            failures += 1
+            await self._show(run, ConditionName.LOST_CONTACT, str(error))
+            due_in = back_off(failures)
+        except Exception:
+            log.exception("a step of run %s failed", run.id)
+            failures += 1
+            due_in = back_off(failures, 5.0)
+        finally:
+            self._leases.pop(run.id, None)
+        async with self.parts.db.transaction() as session:
+            await release_run(session, lease, due_in=due_in, failures=failures)
+        self.wake()
+
+    async def _one(self, run: Run, lease: RunLease) -> float | None:
+        state = State(run.state)
+        if run.origin == "reported":
+            return await self._collector.ended(run, lease) if run.delete_requested_at else None
+        if state is State.CREATED:
+            return await self._submission.created(run, lease)
+        if state is State.PREPARING:
+            return await self._submission.preparing(run, lease)
+        if state is State.SUBMITTING:
+            return await self._submission.submitting(run, lease)
+        if state in FINAL:
+            return await self._collector.ended(run, lease)
+        return await self._collector.cancel_live(run)
+
+    async def _load(self, run: Run) -> Run:
+        async with self.parts.db.reading() as session:
+            return await session.get_one(Run, run.id)
+
+    async def _show(self, run: Run, name: ConditionName, text: str) -> None:
+        async with self.parts.db.transaction() as session:
+            await set_condition(session, run.id, name, text)
+
+    async def _polls(self) -> bool:
+        async with self.parts.db.transaction() as session:
+            leases = await claim_named(session, self.parts.owner, PREFIX, LEASE_SECONDS, 20)
+        for lease in leases:
+            self._ticks[lease.name] = lease
+            self._spawn(self._tick(lease))
+        return False
+
+    async def _tick(self, lease: NamedLease) -> None:
+        due_in: float | None = 15.0
+        try:
+            due_in = await self._poller.tick(lease)
+        except Exception:
+            log.exception("a poll of %s failed", lease.name)
+        finally:
+            self._ticks.pop(lease.name, None)
+        async with self.parts.db.transaction() as session:
+            await release_named(session, lease, due_in=due_in)
+        self.wake()
+
+    async def _tracking(self) -> bool:
+        due = await self.tracker.due(8)
+        await asyncio.gather(*(self.tracker.bring_up_to_date(run_id) for run_id in due))
+        return bool(due)
+
+    async def _renew(self) -> None:
+        async with self.parts.db.transaction() as session:
+            await renew_runs(session, list(self._leases.values()), LEASE_SECONDS)
+            for lease in list(self._ticks.values()):
+                await renew_named(session, lease, LEASE_SECONDS)
+
+    async def _housekeeping(self) -> None:
+        async with self.parts.db.transaction() as session:
+            await session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < clock.now() - KEPT))

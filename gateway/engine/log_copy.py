@@ -1,0 +1,90 @@
+"""Copies a run's log from the site: each byte is read there once, by whoever holds the lease."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy.exc import IntegrityError
+
+from backends.backend import Backend
+from backends.spec import Handle
+from gateway.engine.parts import Parts
+from gateway.logs import service as logs
+from gateway.logs.rows import LogChunk
+from gateway.logs.service import Position
+from gateway.runs.moves import record
+from gateway.runs.rows import Job, Run
+
+LOG = "mantik.log"
+CHUNK = 1 << 20
+PER_TICK = 4 << 20
+"""Bytes of one run copied in one go while others wait."""
+LEAP = 16 << 20
+"""Further behind than this, the copy leaps to the last chunk: what runs now is what a follower wants to see."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogCopy:
+    """Brings the stored log up to a size that was seen on the site."""
+
+    parts: Parts
+
+    async def copy(
+        self, run: Run, job: Job, backend: Backend, handle: Handle, size: int, identity: str, *, whole: bool = False
+    ) -> bool:
+        """Copy what is new, at most PER_TICK bytes unless `whole`; True when something was. Never asks past `size`."""
+        async with self.parts.db.reading() as session:
+            at = await logs.end(session, run.id)
+        shrunk = size < at.offset
+        replaced = bool(job.log_identity) and bool(identity) and job.log_identity != identity
+        if shrunk or (replaced and at.offset > 0):
+            at = Position(at.generation + 1, 0)
+            await self._say(run, "The log was replaced on the site; it is kept as a new generation.")
+        copied = 0
+        while at.offset < size and (whole or copied < PER_TICK):
+            if at.offset >= CHUNK and size - at.offset > LEAP:
+                at = Position(at.generation, size - CHUNK)
+            data = await backend.read(handle, LOG, at.offset, min(CHUNK, size - at.offset))
+            if not data or not await self._store(run, at, data):
+                break
+            at = Position(at.generation, at.offset + len(data))
+            copied += len(data)
+        if copied:
+            await self._prune(run)
+        return copied > 0
+
+    async def _store(self, run: Run, at: Position, data: bytes) -> bool:
+        key = logs.new_key(run.id, at)
+        await self.parts.blobs.put(key, data)
+        try:
+            async with self.parts.db.transaction() as session:
+                logs.append(session, run.id, at, len(data), key)
+        except IntegrityError:
+            # Another holder of the lease stored this range: its copy stands, ours goes.
+            await self.parts.blobs.delete(key)
+            return False
+        return True
+
+    async def _say(self, run: Run, text: str) -> None:
+        async with self.parts.db.transaction() as session:
+            record(session, run.id, "site", text)
+
+    async def _prune(self, run: Run) -> None:
+        """Keep the first chunk and the newest ones, `max_log_bytes` in all."""
+        async with self.parts.db.transaction() as session:
+            rows = (await session.scalars(_chunks(LogChunk.run_id == run.id))).all()
+            surplus = sum(r.length for r in rows) - self.parts.settings.max_log_bytes
+            gone = []
+            for row in rows[1:-1]:
+                if surplus <= 0:
+                    break
+                surplus -= row.length
+                gone.append(row)
+            for row in gone:
+                same = (LogChunk.run_id == run.id, LogChunk.blob_key == row.blob_key)
+                await session.execute(delete(LogChunk).where(*same))
+        for row in gone:
+            await self.parts.blobs.delete(row.blob_key)
+
+
+def _chunks(where: ColumnElement[bool]):  # type: ignore[no-untyped-def]
+    return select(LogChunk).where(where).order_by(LogChunk.generation, LogChunk.start)

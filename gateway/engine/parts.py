@@ -1,0 +1,34 @@
+"""What every part of the engine works with."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from gateway.db.session import Database
+from gateway.engine.sites import Sites
+from gateway.logs.blobs import BlobStore
+from gateway.runs.plan import Planner
+from gateway.settings import Settings
+from gateway.tracking.client import TrackingClient
+
+LEASE_SECONDS = 60.0
+RENEW_SECONDS = 15.0
+MISSING_GRACE = timedelta(seconds=30)
+"""How long the site must not know a job before the gateway seizes its fence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The doors the engine uses, and who it is."""
+
+    owner: str
+    settings: Settings
+    db: Database
+    sites: Sites
+    planner: Planner
+    blobs: BlobStore
+    tracking: TrackingClient
+
+
+def back_off(failures: int, least: float = 2.0, most: float = 300.0) -> float:
+    """Seconds to wait after so many failures in a row."""
+    return float(min(most, least * 2 ** min(failures, 16)))

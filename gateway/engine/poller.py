@@ -1,0 +1,265 @@
+"""Follows the jobs of one connection: one query per tick, changes stored under the tick's lease."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backends.backend import Backend
+from backends.errors import AuthenticationFailed, BackendError, ChallengeRequired, JobNotFound
+from backends.reasons import Reason
+from backends.spec import DirectoryGone, Handle, JobRef, JobStatus, Outcome, Phase, Result, Revoked
+from gateway import clock
+from gateway.db.lease import NamedLease, later
+from gateway.engine.log_copy import LogCopy
+from gateway.engine.parts import MISSING_GRACE, Parts, back_off
+from gateway.runs.moves import Move, clear_conditions, move, record, set_condition
+from gateway.runs.rows import Attempt, Condition, Job, Run
+from gateway.runs.states import ON_SITE, ConditionName, State
+from gateway.sites.rows import Site
+
+PREFIX = "poll:"
+_STATES = {Phase.QUEUED: State.QUEUED, Phase.STARTING: State.STARTING, Phase.RUNNING: State.RUNNING}
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A run with the job that runs its code."""
+
+    run: Run
+    job: Job
+    ref: JobRef
+
+
+@dataclass(slots=True)
+class Poller:
+    """The back-off adapts: the site's least interval while something changes, up to its most when nothing does."""
+
+    parts: Parts
+    logs: LogCopy
+    _waits: dict[uuid.UUID, float] = field(default_factory=dict)
+    _failures: dict[uuid.UUID, int] = field(default_factory=dict)
+
+    async def tick(self, lease: NamedLease) -> float | None:
+        """One pass over a connection; returns seconds until the next, None when nothing is left to follow."""
+        connection_id = uuid.UUID(lease.name.removeprefix(PREFIX))
+        async with self.parts.db.reading() as session:
+            followed = await _followed(session, connection_id)
+            site = await session.get(Site, followed[0].run.site_id) if followed else None
+        if not followed or site is None:
+            self._waits.pop(connection_id, None)
+            return None
+        try:
+            backend = await self.parts.sites.backend(connection_id)
+            statuses = await backend.poll([f.ref for f in followed])
+            changed = await self._apply(lease, followed, statuses)
+            changed |= await self._copy_logs(followed, statuses, backend)
+            changed |= await self._missing(lease, followed, statuses, backend)
+        except BackendError as error:
+            return await self._no_contact(connection_id, followed, error, site)
+        self._failures.pop(connection_id, None)
+        wait = site.poll_seconds_min if changed else self._waits.get(connection_id, site.poll_seconds_min) * 1.5
+        self._waits[connection_id] = min(wait, site.poll_seconds_max)
+        return self._waits[connection_id]
+
+    async def _no_contact(
+        self, connection_id: uuid.UUID, followed: Sequence[Followed], error: BackendError, site: Site
+    ) -> float:
+        """A failed poll changes no state: it is shown as a condition, and tried again."""
+        login = isinstance(error, AuthenticationFailed | ChallengeRequired)
+        name = ConditionName.NEEDS_LOGIN if login else ConditionName.LOST_CONTACT
+        async with self.parts.db.transaction() as session:
+            for f in followed:
+                await set_condition(session, f.run.id, name, error.message)
+        failures = self._failures[connection_id] = self._failures.get(connection_id, 0) + 1
+        return back_off(failures, site.poll_seconds_min, max(site.poll_seconds_max, 15.0))
+
+    async def _apply(self, lease: NamedLease, followed: Sequence[Followed], statuses: Any) -> bool:
+        changes = [(f, statuses[f.ref]) for f in followed if self._differs(f, statuses[f.ref])]
+        if not changes and not self._failures.get(followed[0].run.connection_id or uuid.UUID(int=0)):
+            return False
+        async with self.parts.db.transaction() as session:
+            back = (ConditionName.LOST_CONTACT, ConditionName.NEEDS_LOGIN)
+            for f in followed:
+                if statuses[f.ref].phase is not Phase.MISSING:
+                    await clear_conditions(session, f.run.id, *back)
+            for f, status in changes:
+                await self._take(session, lease, f, status)
+        return bool(changes)
+
+    @staticmethod
+    def _differs(f: Followed, status: JobStatus) -> bool:
+        if status.phase is Phase.MISSING:
+            return False
+        job = f.job
+        seen = (job.site_state, job.pending_reason, job.restarts, job.nodes, job.account, job.log_size)
+        told = (status.site_state, status.pending_reason, status.restarts, status.nodes, status.account)
+        return seen != (*told, status.log_size) or f.run.state != _STATES.get(status.phase) or _other(f, status)
+
+    async def _take(self, session: AsyncSession, lease: NamedLease, f: Followed, status: JobStatus) -> None:
+        if _other(f, status):
+            await self._follow_first(session, f, status)
+            return
+        await session.execute(update(Job).where(Job.id == f.job.id, lease.guard).values(**_seen(f.job, status)))
+        if status.restarts > f.job.restarts:
+            record(session, f.run.id, "site", f"The site started the job anew, restart {status.restarts}.")
+        await _pending(session, f, status)
+        if status.phase is Phase.ENDED and status.outcome is not None:
+            await self._end(session, lease, f, status, status.outcome)
+            return
+        to = _STATES[status.phase]
+        if to != f.run.state:
+            evidence = {"job": f.ref.id, "site": status.site_state, "restarts": status.restarts}
+            at = status.started_at if to is State.RUNNING else None
+            text = {State.QUEUED: "The job waits in the queue.", State.STARTING: "The site starts the job."}
+            await move(session, f.run, Move(to, text.get(to, "The job runs."), evidence, at=at), guard=lease.guard)
+
+    async def _follow_first(self, session: AsyncSession, f: Followed, status: JobStatus) -> None:
+        """The job we know is a copy made by the site; the fence names the one that runs our code."""
+        await session.execute(update(Job).where(Job.id == f.job.id).values(current=False))
+        there = await session.scalar(
+            select(Job).where(Job.attempt_id == f.job.attempt_id, Job.site_job_id == status.fence)
+        )
+        if there is None:
+            session.add(Job(attempt_id=f.job.attempt_id, run_id=f.run.id, site_job_id=str(status.fence)))
+        else:
+            there.current = True
+        evidence = {"duplicate": f.ref.id, "fence": status.fence}
+        record(session, f.run.id, "site", f"Job {f.ref.id} is a duplicate of {status.fence}.", evidence)
+
+    async def _end(
+        self, session: AsyncSession, lease: NamedLease, f: Followed, status: JobStatus, outcome: Outcome
+    ) -> None:
+        to = ending(f.run, status, outcome)
+        if await move(session, f.run, to, guard=lease.guard):
+            await clear_conditions(session, f.run.id, *ConditionName)
+            await set_condition(session, f.run.id, ConditionName.COLLECTING, "Log and files are being collected.")
+            await session.execute(update(Run).where(Run.id == f.run.id).values(due_at=later(session, 0)))
+
+    async def _copy_logs(self, followed: Sequence[Followed], statuses: Any, backend: Backend) -> bool:
+        copied = False
+        for f in followed:
+            status: JobStatus = statuses[f.ref]
+            # What the copy could not take in one go it goes on with, although the file did not grow.
+            behind = status.log_size is not None and status.phase not in (Phase.ENDED, Phase.MISSING)
+            if behind and f.run.state in ON_SITE:
+                try:
+                    size, identity = status.log_size or 0, status.log_identity
+                    copied |= await self.logs.copy(f.run, f.job, backend, f.ref.handle, size, identity)
+                except JobNotFound:
+                    continue
+        return copied
+
+    async def _missing(self, lease: NamedLease, followed: Sequence[Followed], statuses: Any, backend: Backend) -> bool:
+        """Absence is no end: after a grace time the fence and the files decide, and what they leave open is LOST."""
+        missing = [f for f in followed if statuses[f.ref].phase is Phase.MISSING]
+        if not missing:
+            return False
+        text = "The site no longer knows job {} and there is no evidence of its end yet."
+        async with self.parts.db.transaction() as session:
+            for f in missing:
+                await set_condition(session, f.run.id, ConditionName.LOST_CONTACT, text.format(f.ref.id))
+            since = await _since(session, [f.run.id for f in missing])
+        for f in missing:
+            if since[f.run.id] <= clock.now() - MISSING_GRACE:
+                await self._lose(lease, f, await backend.revoke(f.ref.handle))
+        return True
+
+    async def _lose(self, lease: NamedLease, f: Followed, fence: Revoked | JobRef | DirectoryGone) -> None:
+        texts: dict[type, str] = {
+            Revoked: f"Job {f.ref.id} vanished from the site before it started. It was not submitted again.",
+            JobRef: f"Job {f.ref.id} started and vanished from the site without a trace of its end.",
+            DirectoryGone: f"Job {f.ref.id} and its directory vanished from the site.",
+        }
+        evidence = {"job": f.ref.id, "fence": type(fence).__name__}
+        async with self.parts.db.transaction() as session:
+            to = Move(State.FAILED, texts[type(fence)], evidence, Reason.LOST)
+            if await move(session, f.run, to, guard=lease.guard):
+                await clear_conditions(session, f.run.id, *ConditionName)
+                await set_condition(session, f.run.id, ConditionName.COLLECTING, "Log and files are being collected.")
+                await session.execute(update(Run).where(Run.id == f.run.id).values(due_at=later(session, 0)))
+
+
+def ending(run: Run, status: JobStatus, outcome: Outcome) -> Move:
+    """The final state that an outcome means, its reason and one plain sentence."""
+    evidence = {
+        "job": status.ref.id,
+        "site": outcome.text or status.site_state,
+        "evidence": outcome.evidence,
+        "exitCode": outcome.exit_code,
+        "signal": outcome.signal,
+    }
+    common = {"exit_code": outcome.exit_code, "at": status.ended_at}
+    if outcome.result is Result.FINISHED:
+        return Move(State.FINISHED, "The run finished.", evidence, **common)
+    # A stop that we asked for shows as a signal, or as a cancelled job; a code of the program is its own end.
+    stopped = outcome.result is Result.CANCELLED or outcome.signal is not None
+    if run.cancel_requested_at is not None and stopped:
+        return Move(State.CANCELLED, "Cancelled as requested.", evidence, Reason.CANCELLED_BY_USER, **common)
+    reason = outcome.reason or Reason.EXIT_CODE
+    if outcome.result is Result.CANCELLED:
+        reason = Reason.CANCELLED_ON_SITE
+        return Move(State.CANCELLED, "The job was cancelled on the site.", evidence, reason, **common)
+    return Move(State.FAILED, sentence(reason, outcome), evidence, reason, **common)
+
+
+def sentence(reason: Reason, outcome: Outcome) -> str:
+    """Why it failed, in plain words and with the next step."""
+    ended = f"code {outcome.exit_code}" if outcome.exit_code is not None else f"signal {outcome.signal}"
+    return {
+        Reason.EXIT_CODE: f"The command ended with {ended}; the log says why.",
+        Reason.OUT_OF_MEMORY: "The job used more memory than it asked for; raise Resources.MemoryPerNode.",
+        Reason.TIME_LIMIT: "The job reached its time limit; raise Resources.Runtime.",
+        Reason.NODE_FAILURE: "A node of the job failed; submit it again.",
+        Reason.PREEMPTED: "The site took the nodes for a job of higher priority; submit it again.",
+        Reason.DISK_FULL: "The disk of the site is full, or your quota is used up; make room there.",
+        Reason.LOST: "The job ended without any evidence of how; look at its log and submit it again.",
+    }.get(reason, f"The run failed: {outcome.text or reason}.")
+
+
+def _other(f: Followed, status: JobStatus) -> bool:
+    return status.fence not in (None, "revoked", f.ref.id)
+
+
+def _seen(job: Job, status: JobStatus) -> dict[str, Any]:
+    return {
+        "site_state": status.site_state,
+        "pending_reason": status.pending_reason,
+        "restarts": status.restarts,
+        "nodes": status.nodes or job.nodes,
+        "account": status.account or job.account,
+        "usage": dict(status.usage) or job.usage,
+        "log_size": status.log_size,
+        "log_identity": status.log_identity or job.log_identity,
+        "seen_at": clock.now(),
+    }
+
+
+async def _pending(session: AsyncSession, f: Followed, status: JobStatus) -> None:
+    if status.phase is Phase.QUEUED and status.pending_reason:
+        await set_condition(session, f.run.id, ConditionName.PENDING_REASON, status.pending_reason)
+    elif f.job.pending_reason:
+        await clear_conditions(session, f.run.id, ConditionName.PENDING_REASON)
+
+
+async def _since(session: AsyncSession, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, datetime]:
+    lost = (Condition.run_id.in_(ids), Condition.name == ConditionName.LOST_CONTACT)
+    rows = await session.execute(select(Condition.run_id, Condition.since).where(*lost))
+    return {row.run_id: row.since for row in rows}
+
+
+async def _followed(session: AsyncSession, connection_id: uuid.UUID) -> list[Followed]:
+    rows = await session.execute(
+        select(Run, Job, Attempt)
+        .join(Job, Job.run_id == Run.id)
+        .join(Attempt, Attempt.id == Job.attempt_id)
+        .where(Run.connection_id == connection_id, Run.state.in_(ON_SITE), Job.current)
+    )
+    return [
+        Followed(run, job, JobRef(job.site_job_id, Handle(attempt.tag, attempt.location or "")))
+        for run, job, attempt in rows.tuples()
+    ]

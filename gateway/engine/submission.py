@@ -1,0 +1,202 @@
+"""From CREATED to a job on the site: plan, prepare, submit. Each intent is committed before its act."""
+
+import uuid
+from dataclasses import dataclass
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backends.backend import Backend
+from backends.errors import InvalidJob, SubmitUncertain
+from backends.reasons import Reason
+from backends.spec import DirectoryGone, Handle, JobRef, JobSpec, RenderedJob, Revoked
+from gateway import clock
+from gateway.db.lease import want
+from gateway.engine.environment import job_environment
+from gateway.engine.parts import Parts
+from gateway.engine.tracker import Tracker
+from gateway.runs.lease import RunLease
+from gateway.runs.manifest import new_manifest
+from gateway.runs.moves import Move, clear_conditions, move, set_condition
+from gateway.runs.plan import PlanRefused
+from gateway.runs.rows import Attempt, Job, Manifest, Run
+from gateway.runs.states import ConditionName, State
+from gateway.sites.rows import Site
+from gateway.tracking import tokens
+
+AGAIN = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """The steps of one run on its way to the site. Each returns seconds until the next look, None for none."""
+
+    parts: Parts
+    tracker: Tracker
+
+    async def created(self, run: Run, lease: RunLease) -> float | None:
+        """Plan and fix the manifest; nothing has gone to the site yet."""
+        if run.cancel_requested_at is not None:
+            return await self._cancelled(run, lease, "Cancelled before anything was sent to the site.")
+        async with self.parts.db.reading() as session:
+            manifest = await session.get(Manifest, run.id)
+        plan = None
+        if manifest is None:
+            try:
+                plan = await self.parts.planner.plan(run)
+            except PlanRefused as error:
+                evidence = {"site": error.text} if error.text else {}
+                return await self._end(run, lease, Move(State.FAILED, error.message, evidence, error.reason))
+        async with self.parts.db.transaction() as session:
+            to = Move(State.PREPARING, "The run is valid; its code and script are fixed.", {})
+            commit = plan.commit if plan else manifest.commit if manifest else None
+            if await move(session, run, to, guard=lease.guard, commit=commit) and plan is not None:
+                session.add(new_manifest(run.id, plan))
+        return AGAIN
+
+    async def preparing(self, run: Run, lease: RunLease) -> float | None:
+        """Lay out the next attempt on the site; store its handle before anything is started."""
+        if run.cancel_requested_at is not None:
+            return await self._cancelled(run, lease, "Cancelled before it was submitted.")
+        await self.tracker.make_run(run.id)
+        async with self.parts.db.transaction() as session:
+            attempt = await _open_attempt(session, run)
+            manifest = await session.get_one(Manifest, run.id)
+            token = await tokens.issue(session, run.id, attempt.n)
+            site = await session.get_one(Site, run.site_id)
+            run = await session.get_one(Run, run.id)
+        try:
+            spec = await self._spec(run, manifest, attempt, job_environment(self.parts.settings, run, token))
+            backend = await self.parts.sites.backend(_connection(run))
+            async with self.parts.sites.preparing(site.id, int(site.limits.get("preparations", 4))):
+                await backend.stage(spec.code)
+                handle = await backend.prepare(spec)
+        except (InvalidJob, PlanRefused) as error:
+            return await self._end(run, lease, Move(State.FAILED, error.message, _words(error.text), error.reason))
+        async with self.parts.db.transaction() as session:
+            to = Move(State.SUBMITTING, f"Attempt {attempt.n} is prepared.", {"location": handle.location})
+            if await move(session, run, to, guard=lease.guard):
+                row = update(Attempt).where(Attempt.id == attempt.id).values(location=handle.location)
+                await session.execute(row)
+                await clear_conditions(session, run.id, ConditionName.LOST_CONTACT, ConditionName.NEEDS_LOGIN)
+        return AGAIN
+
+    async def submitting(self, run: Run, lease: RunLease) -> float | None:
+        """Start the prepared attempt, or find out what became of an earlier start."""
+        async with self.parts.db.reading() as session:
+            attempt = await _newest_attempt(session, run)
+        handle = Handle(attempt.tag, attempt.location or "")
+        backend = await self.parts.sites.backend(_connection(run))
+        if run.cancel_requested_at is not None:
+            return await self._give_up(run, lease, attempt, backend, handle)
+        try:
+            ref = await backend.start(handle)
+        except InvalidJob as error:
+            return await self._end(run, lease, Move(State.FAILED, error.message, _words(error.text), error.reason))
+        except SubmitUncertain as error:
+            return await self._seize(run, lease, attempt, backend, handle, error.message)
+        return await self._submitted(run, lease, attempt, ref, "The site took the job.")
+
+    async def _give_up(
+        self, run: Run, lease: RunLease, attempt: Attempt, backend: Backend, handle: Handle
+    ) -> float | None:
+        """Cancel was asked for and a job may exist: one that is found is followed, else the fence decides."""
+        found = await backend.find(handle.tag)
+        if found.refs:
+            return await self._submitted(run, lease, attempt, found.refs[0], "The job was found by its tag.")
+        return await self._seize(run, lease, attempt, backend, handle, "Cancel was requested.")
+
+    async def _seize(
+        self, run: Run, lease: RunLease, attempt: Attempt, backend: Backend, handle: Handle, why: str
+    ) -> float | None:
+        async with self.parts.db.transaction() as session:
+            await set_condition(session, run.id, ConditionName.SUBMIT_UNKNOWN, why)
+        result = await backend.revoke(handle)
+        if isinstance(result, JobRef):
+            return await self._submitted(run, lease, attempt, result, "The fence names the job.")
+        if isinstance(result, DirectoryGone):
+            text = "It is not known whether the job was submitted, and its directory on the site is gone."
+            return await self._end(run, lease, Move(State.FAILED, text, {"attempt": attempt.n}, Reason.LOST))
+        assert isinstance(result, Revoked)  # noqa: S101  the last of three
+        return await self._revoked(run, lease, attempt, backend, handle)
+
+    async def _revoked(
+        self, run: Run, lease: RunLease, attempt: Attempt, backend: Backend, handle: Handle
+    ) -> float | None:
+        for ref in (await backend.find(handle.tag)).refs:
+            # It can never run our code; out of the queue it goes all the same.
+            await backend.cancel(ref)
+        evidence = {"attempt": attempt.n, "fence": "revoked"}
+        async with self.parts.db.transaction() as session:
+            if run.cancel_requested_at is not None:
+                text = "Cancelled: no copy of the job can run."
+                to = Move(State.CANCELLED, text, evidence, Reason.CANCELLED_BY_USER)
+            else:
+                to = Move(State.PREPARING, f"Attempt {attempt.n} was revoked; another one follows.", evidence)
+            if await move(session, run, to, guard=lease.guard):
+                values = update(Attempt).where(Attempt.id == attempt.id).values(revoked_at=clock.now())
+                await session.execute(values)
+                await clear_conditions(session, run.id, ConditionName.SUBMIT_UNKNOWN)
+        return AGAIN
+
+    async def _submitted(self, run: Run, lease: RunLease, attempt: Attempt, ref: JobRef, text: str) -> float | None:
+        async with self.parts.db.transaction() as session:
+            to = Move(State.QUEUED, f"{text} Job {ref.id}.", {"job": ref.id, "attempt": attempt.n})
+            if await move(session, run, to, guard=lease.guard):
+                session.add(Job(attempt_id=attempt.id, run_id=run.id, site_job_id=ref.id))
+                site = await session.get_one(Site, run.site_id)
+                await want(session, f"poll:{run.connection_id}", site.poll_seconds_min)
+                names = (ConditionName.SUBMIT_UNKNOWN, ConditionName.LOST_CONTACT, ConditionName.NEEDS_LOGIN)
+                await clear_conditions(session, run.id, *names)
+        return AGAIN if run.cancel_requested_at is not None else None
+
+    async def _cancelled(self, run: Run, lease: RunLease, text: str) -> float:
+        # Only an attempt in SUBMITTING can have been started; the earlier ones are revoked.
+        return await self._end(run, lease, Move(State.CANCELLED, text, {}, Reason.CANCELLED_BY_USER))
+
+    async def _end(self, run: Run, lease: RunLease, to: Move) -> float:
+        async with self.parts.db.transaction() as session:
+            if await move(session, run, to, guard=lease.guard):
+                await clear_conditions(session, run.id, *ConditionName)
+                await set_condition(session, run.id, ConditionName.COLLECTING, "What is left on the site is removed.")
+        return AGAIN
+
+    async def _spec(self, run: Run, manifest: Manifest, attempt: Attempt, environment: dict[str, str]) -> JobSpec:
+        job = RenderedJob(
+            script=manifest.script,
+            submit_command=tuple(manifest.submit_command),
+            login_commands_before=tuple(manifest.login_commands_before),
+            login_commands_after=tuple(manifest.login_commands_after),
+        )
+        code = await self.parts.planner.bundle_again(run, manifest)
+        return JobSpec(str(run.id), attempt.n, run.name, str(run.lineage_id), job, code, environment)
+
+
+def _connection(run: Run) -> uuid.UUID:
+    assert run.connection_id is not None  # noqa: S101  a submitted run has one
+    return run.connection_id
+
+
+def _words(text: str) -> dict[str, str]:
+    return {"site": text} if text else {}
+
+
+def _attempts(run: Run):  # type: ignore[no-untyped-def]
+    return select(Attempt).where(Attempt.run_id == run.id).order_by(Attempt.n.desc())
+
+
+async def _newest_attempt(session: AsyncSession, run: Run) -> Attempt:
+    attempt: Attempt = (await session.scalars(_attempts(run).limit(1))).one()
+    return attempt
+
+
+async def _open_attempt(session: AsyncSession, run: Run) -> Attempt:
+    """The attempt that is being prepared; a new one after a revoked one."""
+    newest: Attempt | None = await session.scalar(_attempts(run).limit(1))
+    if newest is not None and newest.revoked_at is None:
+        return newest
+    n = int(await session.scalar(select(func.count()).select_from(Attempt).where(Attempt.run_id == run.id)) or 0) + 1
+    attempt = Attempt(run_id=run.id, n=n, tag=f"mantik-{run.id}-{n}")
+    session.add(attempt)
+    await session.flush()
+    return attempt

@@ -1,0 +1,156 @@
+"""Keeps MLflow's run in step with ours. An outage of MLflow delays this and nothing else."""
+
+import json
+import uuid
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gateway.db.lease import later
+from gateway.engine.parts import Parts, back_off
+from gateway.errors import GatewayError
+from gateway.repositories.rows import ExperimentRepository
+from gateway.runs.moves import clear_conditions, set_condition
+from gateway.runs.rows import Job, Manifest, Run
+from gateway.runs.states import FINAL, ConditionName, State, mlflow_status
+from gateway.sites.rows import Site
+from gateway.tracking.names import experiment_name
+from gateway.users.rows import User
+
+HELD_SECONDS = 60.0
+"""How long one gateway has for bringing a run up to date before another may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tracker:
+    """Safe to repeat: creates search first, updates set what is so."""
+
+    parts: Parts
+
+    async def make_run(self, run_id: uuid.UUID) -> None:
+        """Have MLflow's run before the job starts, if MLflow answers in time; the job goes on without it if not."""
+        try:
+            await self._ensure(run_id)
+        except GatewayError as error:
+            await self._behind(run_id, error.message)
+
+    async def due(self, limit: int) -> list[uuid.UUID]:
+        """Runs whose MLflow run is behind; each is ours for a while."""
+        async with self.parts.db.transaction() as session:
+            now = later(session, 0)
+            waiting = select(Run.id).where(Run.tracking_due_at <= now, Run.deleted_at.is_(None))
+            waiting = waiting.order_by(Run.tracking_due_at).limit(limit).with_for_update(skip_locked=True)
+            rows = await session.execute(
+                update(Run)
+                .where(Run.id.in_(waiting), Run.tracking_due_at <= now)
+                .values(tracking_due_at=later(session, HELD_SECONDS))
+                .returning(Run.id)
+                .execution_options(synchronize_session=False)
+            )
+            return list(rows.scalars())
+
+    async def bring_up_to_date(self, run_id: uuid.UUID) -> None:
+        """Status, times, tags, config and script; what fails is tried again later."""
+        try:
+            await self._update(run_id)
+        except GatewayError as error:
+            await self._behind(run_id, error.message)
+
+    async def _update(self, run_id: uuid.UUID) -> None:
+        async with self.parts.db.reading() as session:
+            run = await session.get_one(Run, run_id)
+        if run.state == State.CREATED and run.cancel_requested_at is None:
+            # Its MLflow run is made on the way to the site, with the commit known.
+            await self._done(run, run.mlflow_status)
+            return
+        mlflow_run_id = await self._ensure(run_id)
+        await self.parts.tracking.set_tags(mlflow_run_id, await self._tags(run))
+        if not run.tracking_files:
+            await self._files(run, mlflow_run_id)
+        status = mlflow_status(run.state)
+        await self.parts.tracking.update_run(mlflow_run_id, status, run.ended_at if run.state in FINAL else None)
+        await self._done(run, status)
+
+    async def _ensure(self, run_id: uuid.UUID) -> str:
+        async with self.parts.db.reading() as session:
+            run = await session.get_one(Run, run_id)
+            experiment = await session.get_one(ExperimentRepository, run.experiment_repository_id)
+            user = await session.get_one(User, run.created_by)
+        if run.mlflow_run_id is not None:
+            return run.mlflow_run_id
+        made = await self.parts.tracking.ensure_run(
+            experiment_id=await self._experiment(experiment),
+            run_id=run.id,
+            name=run.name,
+            user=user.name,
+            tags=await self._tags(run),
+            start_time=run.created_at,
+        )
+        async with self.parts.db.transaction() as session:
+            linked = update(Run).where(Run.id == run_id, Run.mlflow_run_id.is_(None)).values(mlflow_run_id=made)
+            await session.execute(linked)
+            return str(await session.scalar(select(Run.mlflow_run_id).where(Run.id == run_id)))
+
+    async def _experiment(self, experiment: ExperimentRepository) -> str:
+        if experiment.mlflow_experiment_id is not None:
+            return experiment.mlflow_experiment_id
+        name = experiment_name(experiment.project_id, experiment.name)
+        ref = await self.parts.tracking.ensure_experiment(name)
+        async with self.parts.db.transaction() as session:
+            await session.execute(
+                update(ExperimentRepository)
+                .where(ExperimentRepository.id == experiment.id)
+                .values(mlflow_experiment_id=ref.id, artifact_location=ref.artifact_location)
+            )
+        return ref.id
+
+    async def _tags(self, run: Run) -> dict[str, str]:
+        async with self.parts.db.reading() as session:
+            site = await session.get(Site, run.site_id) if run.site_id else None
+            job = await session.scalar(select(Job).where(Job.run_id == run.id, Job.current))
+            commit = await session.scalar(select(Manifest.commit).where(Manifest.run_id == run.id))
+        values = {
+            "mantik.projectId": str(run.project_id),
+            "mantik.state": run.state,
+            "mantik.reason": run.reason,
+            "mantik.commit": commit,
+            "mlflow.source.git.commit": commit,
+            "mlflow.project.entryPoint": run.entry_point,
+            "mantik.site": site.name if site else None,
+            "mantik.computeBudgetAccount": run.compute_budget_account,
+            "mantik.jobId": job.site_job_id if job else None,
+        }
+        return {name: str(value) for name, value in values.items() if value is not None}
+
+    async def _files(self, run: Run, mlflow_run_id: str) -> None:
+        async with self.parts.db.reading() as session:
+            manifest = await session.get(Manifest, run.id)
+        if manifest is None:
+            return
+        config = json.dumps(manifest.config, indent=2).encode()
+        await self.parts.tracking.log_artifact(mlflow_run_id, "mantik/backend-config.json", config)
+        await self.parts.tracking.log_artifact(mlflow_run_id, "mantik/job.sh", manifest.script)
+        async with self.parts.db.transaction() as session:
+            await session.execute(update(Run).where(Run.id == run.id).values(tracking_files=True))
+
+    async def _done(self, run: Run, status: str | None) -> None:
+        async with self.parts.db.transaction() as session:
+            # A move that came in meanwhile wants its own update: it is still due.
+            same = (Run.id == run.id, Run.state == run.state)
+            values = {"mlflow_status": status, "tracking_due_at": None, "tracking_failures": 0}
+            await session.execute(update(Run).where(*same).values(**values))
+            moved = (Run.id == run.id, Run.state != run.state)
+            await session.execute(update(Run).where(*moved).values(tracking_due_at=later(session, 0)))
+            await clear_conditions(session, run.id, ConditionName.TRACKING_BEHIND)
+
+    async def _behind(self, run_id: uuid.UUID, text: str) -> None:
+        async with self.parts.db.transaction() as session:
+            run = await session.get_one(Run, run_id)
+            run.tracking_failures += 1
+            run.tracking_due_at = await _at(session, back_off(run.tracking_failures, 5.0))
+            await set_condition(session, run_id, ConditionName.TRACKING_BEHIND, text)
+
+
+async def _at(session: AsyncSession, seconds: float):  # type: ignore[no-untyped-def]
+    return await session.scalar(select(later(session, seconds)))

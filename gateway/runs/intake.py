@@ -1,0 +1,218 @@
+"""Taking a run request: check it, store the intent once, answer. The engine does the rest."""
+
+import hashlib
+import uuid
+from datetime import timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from compute_backend_configs import InvalidConfig, parse_config_data
+from gateway import clock
+from gateway.audit.service import record as audit
+from gateway.connections.rows import Connection
+from gateway.db.lease import later
+from gateway.db.session import Database
+from gateway.errors import Conflict, FieldProblem, Forbidden, InvalidInput, TooMany
+from gateway.projects.access import require
+from gateway.repositories.rows import CodeRepository, ExperimentRepository
+from gateway.runs.moves import record
+from gateway.runs.plan import PlanRefused, check_site, config_path
+from gateway.runs.rows import IdempotencyKey, Manifest, Run
+from gateway.runs.states import LIVE, State
+from gateway.schemas.runs import SubmitRun, SubmittedRun
+from gateway.settings import Settings
+from gateway.sites.rows import Site
+from gateway.sites.service import backend_site
+from gateway.users.caller import Caller
+
+KEPT = timedelta(days=7)
+"""How long an idempotency key is remembered."""
+
+
+async def submit(
+    db: Database,
+    settings: Settings,
+    caller: Caller,
+    project_id: uuid.UUID,
+    body: SubmitRun,
+    *,
+    key: str | None = None,
+    planned: tuple[uuid.UUID, Manifest] | None = None,
+) -> SubmittedRun:
+    """Store the run and answer; the same key with the same body answers the same run, with another body Conflict.
+
+    `planned` are the reserved id and the manifest of a preview: the engine then submits exactly those bytes."""
+    digest = hashlib.sha256(body.model_dump_json().encode()).hexdigest()
+    try:
+        async with db.transaction() as session:
+            if (earlier := await _earlier(session, caller, project_id, key, digest)) is not None:
+                return earlier
+            run = await build(session, settings, caller, project_id, body)
+            if planned is not None:
+                run.id, manifest = planned
+                run.lineage_id, run.commit = run.id, manifest.commit
+            run.due_at = await session.scalar(select(later(session, 0)))
+            _store(session, caller, run, key, digest)
+            await session.flush()
+            if planned is not None:
+                session.add(planned[1])
+    except IntegrityError:
+        # The same key came in twice at once: the other transaction has the row.
+        async with db.reading() as session:
+            if (earlier := await _earlier(session, caller, project_id, key, digest)) is not None:
+                return earlier
+        raise Conflict("This preview was submitted before.", next_step="See `mantik runs list`.") from None
+    return SubmittedRun(run_id=run.id, state="CREATED")
+
+
+def _store(session: AsyncSession, caller: Caller, run: Run, key: str | None, digest: str) -> None:
+    session.add(run)
+    record(session, run.id, "state", "The request was accepted.", to=State.CREATED, caller=caller)
+    audit(session, caller, "run.submit", "run", run.id, project=str(run.project_id), name=run.name)
+    if key is not None:
+        route = _route(run.project_id)
+        row = IdempotencyKey(user_id=caller.user_id, route=route, key=key, body_sha256=digest, object_id=run.id)
+        row.created_at = clock.now()
+        session.add(row)
+
+
+def _route(project_id: uuid.UUID) -> str:
+    return f"POST /projects/{project_id}/runs"
+
+
+async def _earlier(
+    session: AsyncSession, caller: Caller, project_id: uuid.UUID, key: str | None, digest: str
+) -> SubmittedRun | None:
+    if key is None:
+        return None
+    if not 1 <= len(key) <= 200:
+        raise InvalidInput("Idempotency-Key must have 1 to 200 characters.")
+    row = await session.get(IdempotencyKey, (caller.user_id, _route(project_id), key))
+    if row is None or row.created_at < clock.now() - KEPT:
+        if row is not None:
+            await session.delete(row)
+            await session.flush()
+        return None
+    if row.body_sha256 != digest:
+        raise Conflict("This Idempotency-Key was used for another request.", next_step="Use a new key.")
+    state = await session.scalar(select(Run.state).where(Run.id == row.object_id))
+    return SubmittedRun(run_id=row.object_id, state=state or "CREATED")
+
+
+async def build(
+    session: AsyncSession, settings: Settings, caller: Caller, project_id: uuid.UUID, body: SubmitRun
+) -> Run:
+    """A checked, unsaved run. Raises InvalidInput with every wrong field, Forbidden, TooMany."""
+    await require(session, caller, project_id, "researcher")
+    problems: list[FieldProblem] = []
+    await _check_repositories(session, project_id, body, problems)
+    connection = await _connection(session, caller, body, problems)
+    site = await session.get(Site, connection.site_id) if connection is not None else None
+    config = {"path": body.backend_config} if isinstance(body.backend_config, str) else dict(body.backend_config)
+    problems += _config_problems(config, site)
+    if problems:
+        raise InvalidInput("The run request is not valid.", problems=problems)
+    assert connection is not None  # noqa: S101  else there is a problem
+    assert site is not None  # noqa: S101
+    if site.kind == "local" and not (settings.local_open or (caller.is_admin and settings.embedded)):
+        raise Forbidden("Runs on the gateway's own machine are for its admin.", next_step="Use another connection.")
+    await _check_live(session, settings, caller, project_id)
+    return _row(caller, project_id, body, connection, config)
+
+
+def _row(
+    caller: Caller, project_id: uuid.UUID, body: SubmitRun, connection: Connection, config: dict[str, object]
+) -> Run:
+    run_id = uuid.uuid4()
+    return Run(
+        id=run_id,
+        created_at=clock.now(),
+        project_id=project_id,
+        name=body.name,
+        origin="submitted",
+        created_by=caller.user_id,
+        run_as=connection.owner_id,
+        experiment_repository_id=body.experiment_repository_id,
+        code_repository_id=body.code_repository_id,
+        branch=body.branch,
+        requested_commit=body.commit,
+        data_repository_id=body.data_repository_id,
+        data_branch=body.data_branch,
+        data_commit=body.data_commit,
+        connection_id=connection.id,
+        site_id=connection.site_id,
+        compute_budget_account=body.compute_budget_account,
+        mlproject_path=body.mlflow_mlproject_file_path,
+        entry_point=body.entry_point,
+        parameters=dict(body.mlflow_parameters),
+        backend_config=config,
+        lineage_id=run_id,
+        state=State.CREATED,
+    )
+
+
+async def _check_repositories(
+    session: AsyncSession, project_id: uuid.UUID, body: SubmitRun, problems: list[FieldProblem]
+) -> None:
+    experiment = await session.get(ExperimentRepository, body.experiment_repository_id)
+    if experiment is None or experiment.project_id != project_id:
+        text = "this project has no such experiment repository; see `mantik experiments list`"
+        problems.append(FieldProblem("experimentRepositoryId", text))
+    if body.code_repository_id is None:
+        problems.append(FieldProblem("codeRepositoryId", "is required; see `mantik code list`"))
+        return
+    code = await session.get(CodeRepository, body.code_repository_id)
+    if code is None or code.project_id != project_id:
+        text = "this project has no such code repository; see `mantik code list`"
+        problems.append(FieldProblem("codeRepositoryId", text))
+
+
+async def _connection(
+    session: AsyncSession, caller: Caller, body: SubmitRun, problems: list[FieldProblem]
+) -> Connection | None:
+    own = select(Connection).where(Connection.owner_id == caller.user_id, Connection.retired_at.is_(None))
+    if body.connection_id is not None:
+        found = await session.scalar(own.where(Connection.id == body.connection_id))
+        if found is None:
+            text = "you have no such connection; see `mantik connections list`. Another's cannot be used"
+            problems.append(FieldProblem("connectionId", text))
+        elif found.site_id is None:
+            text = f"{found.name} is for {found.origin}, not for a site that runs jobs"
+            problems.append(FieldProblem("connectionId", text))
+        return found if found is not None and found.site_id is not None else None
+    usable = (await session.scalars(own.where(Connection.site_id.is_not(None)))).all()
+    if len(usable) == 1:
+        return usable[0]
+    names = ", ".join(sorted(c.name for c in usable))
+    text = (
+        f"is required; yours: {names}" if usable else "you have no connection; see `mantik connections create --help`"
+    )
+    problems.append(FieldProblem("connectionId", text))
+    return None
+
+
+def _config_problems(config: dict[str, object], site: Site | None) -> list[FieldProblem]:
+    try:
+        if config_path(config) is not None:
+            return []
+        loaded = parse_config_data(config, name="backendConfig")
+        if site is not None:
+            check_site(loaded.config, backend_site(site))
+    except InvalidConfig as error:
+        return [FieldProblem(f"backendConfig.{p.field}".rstrip("."), p.message) for p in error.problems]
+    except PlanRefused as error:
+        return [FieldProblem("backendConfig", error.message)]
+    return []
+
+
+async def _check_live(session: AsyncSession, settings: Settings, caller: Caller, project_id: uuid.UUID) -> None:
+    live = select(func.count()).select_from(Run).where(Run.state.in_(LIVE), Run.origin == "submitted")
+    limits = (
+        (Run.created_by == caller.user_id, settings.max_live_runs_per_user, "You have"),
+        (Run.project_id == project_id, settings.max_live_runs_per_project, "The project has"),
+    )
+    for whose, most, who in limits:
+        if int(await session.scalar(live.where(whose)) or 0) >= most:
+            raise TooMany(f"{who} {most} runs that have not ended.", next_step="Wait for some to end, or cancel them.")

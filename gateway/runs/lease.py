@@ -1,0 +1,66 @@
+"""Leases of runs: this gateway works on this run. Same rules as `gateway.db.lease`."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gateway.db.lease import due_again, is_due, later
+from gateway.runs.rows import Run
+
+
+@dataclass(frozen=True, slots=True)
+class RunLease:
+    """This gateway works on this run, until the lease ends or another takes it."""
+
+    run_id: uuid.UUID
+    owner: str
+    epoch: int
+
+    @property
+    def guard(self) -> ColumnElement[bool]:
+        """For the WHERE of every update that rests on the lease."""
+        return and_(Run.lease_owner == self.owner, Run.lease_epoch == self.epoch)
+
+
+async def claim_runs(session: AsyncSession, owner: str, seconds: float, limit: int) -> Sequence[tuple[Run, RunLease]]:
+    """Take due runs that nobody holds, in one guarded UPDATE; each gets a new epoch."""
+    free = and_(is_due(Run.due_at, Run.lease_owner, Run.lease_until, later(session, 0)), Run.deleted_at.is_(None))
+    due = select(Run.id).where(free).order_by(Run.due_at).limit(limit).with_for_update(skip_locked=True)
+    until = later(session, seconds)
+    changed = await session.execute(
+        update(Run)
+        .where(Run.id.in_(due), free)
+        .values(lease_owner=owner, lease_epoch=Run.lease_epoch + 1, lease_until=until, due_at=None)
+        .returning(Run.id, Run.lease_epoch)
+        .execution_options(synchronize_session=False)
+    )
+    epochs: dict[uuid.UUID, int] = {row.id: row.lease_epoch for row in changed}
+    if not epochs:
+        return []
+    rows = (await session.scalars(select(Run).where(Run.id.in_(epochs)))).all()
+    session.expunge_all()
+    return [(row, RunLease(row.id, owner, epochs[row.id])) for row in rows]
+
+
+async def release_run(session: AsyncSession, lease: RunLease, *, due_in: float | None, failures: int = 0) -> None:
+    """Give a run back; `due_in` seconds until the engine looks again, None for not before something happens."""
+    await session.execute(
+        update(Run)
+        .where(Run.id == lease.run_id, lease.guard)
+        .values(lease_owner=None, lease_until=None, failures=failures, due_at=due_again(session, Run.due_at, due_in))
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def renew_runs(session: AsyncSession, leases: Sequence[RunLease], seconds: float) -> None:
+    """Keep what we still hold; one whose epoch moved on stays lost."""
+    for lease in leases:
+        await session.execute(
+            update(Run)
+            .where(Run.id == lease.run_id, lease.guard)
+            .values(lease_until=later(session, seconds))
+            .execution_options(synchronize_session=False)
+        )

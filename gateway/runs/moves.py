@@ -1,0 +1,137 @@
+"""The one function that moves a run, and the events and conditions beside it: all in the caller's transaction."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, CursorResult, delete, select, true, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backends.reasons import Reason
+from gateway import clock
+from gateway.runs.rows import Condition, Event, Run
+from gateway.runs.states import FINAL, REPORTED_TRANSITIONS, TRANSITIONS, ConditionName, State
+from gateway.users.caller import Caller
+
+_ENTERED = {
+    State.PREPARING: Run.prepared_at,
+    State.SUBMITTING: Run.submitted_at,
+    State.QUEUED: Run.queued_at,
+    State.RUNNING: Run.started_at,
+}
+
+
+class IllegalMove(Exception):
+    """A programming error: the transition table has no such move."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Where a run goes, why, and how that is known."""
+
+    to: State
+    text: str
+    evidence: Mapping[str, Any]
+    reason: Reason | None = None
+    exit_code: int | None = None
+    at: datetime | None = None
+    """When it happened on the site, if the site says; now otherwise."""
+
+
+async def move(
+    session: AsyncSession,
+    run: Run,
+    to: Move,
+    *,
+    guard: ColumnElement[bool] | None = None,
+    caller: Caller | None = None,
+    **values: Any,
+) -> bool:
+    """Move `run` as it was loaded; False, and nothing changed, when it is no longer in that state or the guard fails.
+
+    Writes the event in the same transaction. `values` are further columns of the row."""
+    source = State(run.state)
+    _check(run, source, to)
+    now = clock.now()
+    values |= {"state": to.to, "tracking_due_at": now, "failures": 0}
+    column = _ENTERED.get(to.to)
+    if column is not None:
+        values[column.key] = to.at or now
+    if to.to in FINAL:
+        values |= {"ended_at": to.at or now, "message": to.text, "exit_code": to.exit_code, "reason": to.reason}
+    elif source in FINAL:
+        values |= {"ended_at": None, "message": None, "exit_code": None, "reason": None}
+    changed = await session.execute(
+        update(Run)
+        .where(Run.id == run.id, Run.state == source, guard if guard is not None else true())
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+    assert isinstance(changed, CursorResult)  # noqa: S101  what an UPDATE returns
+    if changed.rowcount == 0:
+        return False
+    record(session, run.id, "state", to.text, dict(to.evidence), source=source, to=to.to, caller=caller)
+    for name, value in values.items():
+        setattr(run, name, value)
+    session.expunge(run) if run in session else None
+    return True
+
+
+def _check(run: Run, source: State, to: Move) -> None:
+    table = REPORTED_TRANSITIONS if run.origin == "reported" else TRANSITIONS
+    if to.to not in table[source]:
+        raise IllegalMove(f"{source} -> {to.to}")
+    if source is State.FAILED and run.origin != "reported" and run.reason != Reason.LOST:
+        raise IllegalMove(f"{source} ({run.reason}) -> {to.to}")
+    if (to.to in (State.FAILED, State.CANCELLED)) != (to.reason is not None) and run.origin != "reported":
+        raise IllegalMove(f"{to.to} with the reason {to.reason}")
+
+
+def record(
+    session: AsyncSession,
+    run_id: uuid.UUID,
+    kind: str,
+    text: str,
+    evidence: dict[str, Any] | None = None,
+    *,
+    source: State | None = None,
+    to: State | None = None,
+    caller: Caller | None = None,
+    on_behalf_of: uuid.UUID | None = None,
+) -> None:
+    """Append an event; without a caller the gateway itself is the actor."""
+    session.add(
+        Event(
+            run_id=run_id,
+            time=clock.now(),
+            kind=kind,
+            from_state=source,
+            to_state=to,
+            text=text[:4000],
+            evidence=evidence or {},
+            actor_id=caller.user_id if caller else None,
+            token_id=caller.token_id if caller else None,
+            on_behalf_of=on_behalf_of,
+        )
+    )
+
+
+async def set_condition(session: AsyncSession, run_id: uuid.UUID, name: ConditionName, text: str) -> None:
+    """Show a condition; `since` stays when it is there already, and an event is written only when it is new."""
+    there = await session.scalar(select(Condition).where(Condition.run_id == run_id, Condition.name == name))
+    if there is None:
+        session.add(Condition(run_id=run_id, name=name, since=clock.now(), text=text[:4000]))
+        record(session, run_id, "condition", f"{name}: {text}")
+    elif there.text != text[:4000]:
+        there.text = text[:4000]
+
+
+async def clear_conditions(session: AsyncSession, run_id: uuid.UUID, *names: ConditionName) -> None:
+    """Take conditions away; an event says which were there."""
+    gone = await session.scalars(
+        delete(Condition).where(Condition.run_id == run_id, Condition.name.in_(names)).returning(Condition.name)
+    )
+    for name in gone.all():
+        record(session, run_id, "condition", f"{name} ended")

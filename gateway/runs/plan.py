@@ -1,0 +1,220 @@
+"""From a run request to exactly what is submitted: commit, entry point, config, site, script. Submits nothing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+from backends.backend import BackendKind
+from backends.errors import AuthenticationFailed, InvalidJob
+from backends.reasons import Reason
+from backends.spec import CodeBundle, Credential, JobRequest, RenderedJob, Site
+from compute_backend_configs import ComputeBackendConfig, InvalidConfig, LoadedConfig, parse_config, parse_config_data
+from gateway.connections.credentials import StoredCredentials
+from gateway.connections.rows import Connection
+from gateway.db.session import Database
+from gateway.git import GitError, GitLogin, GitStore, Source
+from gateway.mlproject import EntryPointCommand, InvalidProject, ProjectReader
+from gateway.repositories.rows import CodeRepository
+from gateway.runs.limits import check_limits
+from gateway.runs.rows import Manifest, Run
+from gateway.secrets.vault import Vault
+from gateway.sites.rows import Site as SiteRow
+from gateway.sites.service import backend_site
+
+
+class PlanRefused(Exception):
+    """The run can never be submitted as it is: the reason, and one sentence that names field and next step."""
+
+    def __init__(self, reason: Reason, message: str, *, text: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.text = text
+
+
+class PlanDelayed(Exception):
+    """Something needed for the plan does not answer now; a retry may help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything of a submission that is fixed before the first attempt."""
+
+    commit: str
+    command: str
+    config: dict[str, Any]
+    job: RenderedJob
+    bundle: CodeBundle
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Plans runs; every door it needs is handed in."""
+
+    db: Database
+    vault: Vault
+    git: GitStore
+    projects: ProjectReader
+    kind_of: Callable[[str], BackendKind]
+
+    async def plan(self, run: Run) -> Plan:
+        """Raises PlanRefused or PlanDelayed."""
+        async with self.db.reading() as session:
+            code = await session.get(CodeRepository, run.code_repository_id)
+            connection = await session.get(Connection, run.connection_id)
+            site = await session.get(SiteRow, run.site_id)
+        if code is None or connection is None or site is None:
+            raise PlanRefused(Reason.INVALID_CONFIG, "The run's code repository, connection or site is gone.")
+        source = await self._source(code)
+        commit = await self._commit(run, source)
+        loaded = await self._config(run, source, commit)
+        check_site(loaded.config, backend_site(site))
+        bundle = await self._bundle(source, commit, loaded.config)
+        entry = await self._entry_point(run, bundle)
+        job = self._render(run, commit, entry, loaded.config, site.kind)
+        limits = check_limits(loaded.config, run.compute_budget_account, connection.last_check or {})
+        if limits is not None:
+            raise PlanRefused(*limits)
+        warnings = (*map(str, loaded.warnings), *entry.warnings, *job.warnings)
+        return Plan(commit, entry.command, loaded.config.to_published(), job, bundle, warnings)
+
+    async def bundle_again(self, run: Run, manifest: Manifest) -> CodeBundle:
+        """The code of a manifest, from the cache or made anew. Raises PlanRefused when its bytes differ."""
+        async with self.db.reading() as session:
+            code = await session.get(CodeRepository, run.code_repository_id)
+        if code is None:
+            raise PlanRefused(Reason.CODE_NOT_FOUND, "The run's code repository is gone.")
+        source = await self._source(code)
+        await self._commit(run, source)
+        bundle = await self._bundle(source, manifest.commit, parse_config_data(manifest.config).config)
+        if bundle.sha256 != manifest.code_sha256:
+            message = f"The code of commit {manifest.commit[:12]} has other bytes than when the run was planned."
+            raise PlanRefused(Reason.CODE_NOT_FOUND, message)
+        return bundle
+
+    async def _source(self, code: CodeRepository) -> Source:
+        if code.connection_id is None:
+            return Source(code.uri, "anonymous")
+        async with self.db.reading() as session:
+            connection = await session.get(Connection, code.connection_id)
+        try:
+            credential = await StoredCredentials(self.db, self.vault, code.connection_id).get()
+        except AuthenticationFailed as error:
+            raise PlanRefused(Reason.CODE_NOT_FOUND, f"Code repository {code.name}: {error.message}") from None
+        if connection is not None and connection.origin and not same_origin(connection.origin, code.uri):
+            raise PlanRefused(
+                Reason.CODE_NOT_FOUND,
+                f"Code repository {code.name} is at {code.uri}, and its connection is for {connection.origin}. "
+                "Give the repository a connection for its own host.",
+            )
+        return Source(code.uri, f"{code.connection_id}", git_login(credential))
+
+    async def _commit(self, run: Run, source: Source) -> str:
+        try:
+            return await self.git.resolve(source, branch=run.branch, commit=run.commit or run.requested_commit)
+        except GitError as error:
+            if error.temporary:
+                raise PlanDelayed(error.message) from None
+            raise PlanRefused(Reason.CODE_NOT_FOUND, error.message, text=error.text) from None
+
+    async def _config(self, run: Run, source: Source, commit: str) -> LoadedConfig:
+        try:
+            path = config_path(run.backend_config)
+            if path is None:
+                return parse_config_data(run.backend_config, name="backendConfig")
+            text = await self.git.read(source, commit, path)
+            if text is None:
+                message = f"backendConfig: there is no file {path!r} in the repository at commit {commit[:12]}."
+                raise PlanRefused(Reason.INVALID_CONFIG, message)
+            return parse_config(text.decode("utf-8"), name=path)
+        except InvalidConfig as error:
+            raise PlanRefused(Reason.INVALID_CONFIG, f"The compute backend config is not valid. {error}") from None
+        except UnicodeDecodeError:
+            raise PlanRefused(Reason.INVALID_CONFIG, f"backendConfig: {path} is not UTF-8 text.") from None
+
+    async def _bundle(self, source: Source, commit: str, config: ComputeBackendConfig) -> CodeBundle:
+        try:
+            return await self.git.bundle(source, commit, config.exclude)
+        except GitError as error:
+            raise PlanRefused(Reason.CODE_NOT_FOUND, error.message, text=error.text) from None
+
+    async def _entry_point(self, run: Run, bundle: CodeBundle) -> EntryPointCommand:
+        try:
+            return await self.projects.command(bundle.path, run.mlproject_path, run.entry_point, run.parameters)
+        except InvalidProject as error:
+            raise PlanRefused(Reason.INVALID_CONFIG, str(error)) from None
+
+    def _render(
+        self, run: Run, commit: str, entry: EntryPointCommand, config: ComputeBackendConfig, kind: str
+    ) -> RenderedJob:
+        request = JobRequest(
+            run_id=str(run.id),
+            lineage_id=str(run.lineage_id),
+            name=run.name,
+            command=entry.command,
+            project_path=entry.project_path,
+            config=config,
+            account=run.compute_budget_account,
+            git_ref=commit,
+        )
+        try:
+            return self.kind_of(kind).render(request)
+        except InvalidJob as error:
+            raise PlanRefused(error.reason, error.message, text=error.text) from None
+
+
+def config_path(given: dict[str, Any]) -> str | None:
+    """The path of the config in the repository, when the run names a file; None when the config itself is given."""
+    if set(given) != {"path"}:
+        return None
+    path = PurePosixPath(str(given["path"]))
+    if path.is_absolute() or ".." in path.parts:
+        raise PlanRefused(Reason.INVALID_CONFIG, f"backendConfig: {str(path)!r} must be a path inside the repository.")
+    return str(path)
+
+
+def check_site(config: ComputeBackendConfig, site: Site) -> None:
+    """A config in git must not send a credential elsewhere: it names the connection's own site, or is refused."""
+    named = _named_site(config)
+    own = {
+        "site": site.name,
+        "local": "this machine" if site.kind == "local" else f"the {site.kind} site {site.name}",
+        "ssh": f"{site.host}:{site.port or 22}",
+        "unicore": (site.url or "").rstrip("/"),
+        "firecrest": (site.url or "").rstrip("/"),
+    }[config.kind]
+    if named != own:
+        raise PlanRefused(
+            Reason.INVALID_CONFIG,
+            f"The config is for {named}, and the connection is for {own}. "
+            "Choose a connection of that site, or change the config.",
+        )
+
+
+def _named_site(config: ComputeBackendConfig) -> str:
+    if config.ssh is not None:
+        return f"{config.ssh.hostname}:{config.ssh.port}"
+    if config.unicore_api_url is not None:
+        return str(config.unicore_api_url).rstrip("/")
+    if config.firecrest is not None:
+        return str(config.firecrest.api_url).rstrip("/")
+    return str(config.site) if config.site is not None else "this machine"
+
+
+def same_origin(origin: str, uri: str) -> bool:
+    """Whether a git URI (also `user@host:path`) lies at an origin `scheme://host[:port]`."""
+    here = uri if "://" in uri else f"ssh://{uri.replace(':', '/', 1)}"
+    one, other = urlsplit(origin), urlsplit(here)
+    return (one.scheme, one.hostname, one.port) == (other.scheme, other.hostname, other.port)
+
+
+def git_login(credential: Credential) -> GitLogin | None:
+    """A credential as git takes it. A token is a password for any user name."""
+    if credential.method == "ssh-key":
+        return GitLogin(credential.login_name or "git", private_key=credential.secret)
+    if credential.method in ("password", "token"):
+        return GitLogin(credential.login_name or "oauth2", password=credential.secret)
+    return None

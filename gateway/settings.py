@@ -1,0 +1,125 @@
+"""What an operator may set: environment variables with the prefix MANTIK_, all with a default."""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+import platformdirs
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from gateway.errors import FieldProblem, InvalidInput
+
+PREFIX = "MANTIK_"
+
+
+def _split(value: object) -> object:
+    """A list of an environment variable: separated by commas or white space."""
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
+
+
+class Settings(BaseSettings):
+    """The settings of one gateway process."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    data_dir: Path = Field(
+        default_factory=lambda: platformdirs.user_data_path("mantik-gateway"),
+        description="Directory of the embedded database, keys, logs and caches; made with mode 0700.",
+    )
+    database_url: str = Field(
+        default="", description="SQLAlchemy URL of the database; empty: SQLite in the data directory."
+    )
+    database_pool: int = Field(default=10, ge=1, le=200, description="Connections kept to a database server.")
+    host: str = Field(default="127.0.0.1", description="Address on which the gateway listens.")
+    port: int = Field(default=8080, ge=1, le=65535, description="Port on which the gateway listens.")
+    public_url: str = Field(
+        default="", description="How users and jobs reach the gateway; empty: http://<host>:<port>."
+    )
+    allowed_hosts: Words = Field(
+        default=(), description="Host names accepted in requests, separated by commas; empty: any."
+    )
+    trusted_proxies: Words = Field(
+        default=(), description="Addresses of reverse proxies whose X-Forwarded-* headers are believed."
+    )
+    secret_keys: Secrets = Field(
+        default=(),
+        repr=False,
+        description="Keys (32 bytes, URL-safe base64) that encrypt secrets, newest first, the others only decrypt; "
+        "empty: a file in the data directory, made at the first start.",
+    )
+    max_body_bytes: int = Field(default=4 * 2**20, ge=1024, description="Largest request body of the API, in bytes.")
+    max_log_bytes: int = Field(default=256 * 2**20, ge=2**16, description="Bytes of a run's log that are kept.")
+    max_live_runs_per_user: int = Field(default=1000, ge=1, description="Runs of one user that have not ended.")
+    max_live_runs_per_project: int = Field(default=2000, ge=1, description="Runs of one project that have not ended.")
+    requests_per_minute: int = Field(
+        default=1200, ge=1, description="API requests of one user, or of one address without a login, per minute."
+    )
+    tracking_uri: str = Field(
+        default="", description="URL of an MLflow server; empty: one is started with the gateway."
+    )
+    tracking_timeout_seconds: float = Field(
+        default=5.0, gt=0, le=120, description="How long a request waits for MLflow before it goes on without."
+    )
+    allowed_git_hosts: Words = Field(
+        default=(), description="Git hosts that may be used, separated by commas; empty: any."
+    )
+    local_git_allowed: bool = Field(
+        default=False, description="Whether code repositories may be paths on the gateway's machine."
+    )
+    preview_hours: float = Field(default=1.0, gt=0, le=168, description="How long a preview may be submitted.")
+    local_open: bool = Field(
+        default=False,
+        description="Whether every user may run on this machine; otherwise only the admin of an embedded gateway.",
+    )
+    first_admin: str = Field(
+        default="admin", min_length=1, max_length=200, description="Name of the first admin, made at the first start."
+    )
+    first_admin_password: SecretStr | None = Field(
+        default=None, description="Password of the first admin; empty: one is made and printed once."
+    )
+    graceful_stop_seconds: int = Field(
+        default=10, ge=0, le=600, description="How long open requests may take to end when the gateway stops."
+    )
+
+    @field_validator("public_url", "tracking_uri")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value.rstrip("/")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_empty(cls, values: dict[str, object]) -> dict[str, object]:
+        """An empty variable means the default."""
+        return {k: v for k, v in values.items() if v != ""}
+
+    @model_validator(mode="after")
+    def _fill(self) -> Self:
+        if not self.database_url:
+            object.__setattr__(self, "database_url", f"sqlite+aiosqlite:///{self.data_dir.absolute() / 'gateway.db'}")
+        if not self.public_url:
+            host = f"[{self.host}]" if ":" in self.host else self.host
+            object.__setattr__(self, "public_url", f"http://{host}:{self.port}")
+        return self
+
+    @property
+    def embedded(self) -> bool:
+        """One process with its own SQLite database."""
+        return self.database_url.startswith("sqlite")
+
+
+def load(**overrides: object) -> Settings:
+    """Settings of the environment; raises InvalidInput that names the variable."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]  # checked by pydantic
+    except ValidationError as error:
+        problems = [
+            FieldProblem(PREFIX + str(e["loc"][0]).upper() if e["loc"] else "", e["msg"].removeprefix("Value error, "))
+            for e in error.errors(include_input=False)
+        ]
+        raise InvalidInput("A setting of the gateway is not valid.", problems=problems) from None

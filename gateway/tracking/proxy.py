@@ -1,0 +1,57 @@
+"""The proxy to MLflow, without HTTP: denied unless the table lets it through."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from gateway.db.session import Database
+from gateway.errors import Forbidden
+from gateway.tracking import artifacts, named, refused, registered, routes, searches
+from gateway.tracking.client import TrackingClient
+from gateway.tracking.desk import Answer, Asked, Desk, Pairs, Passage
+from gateway.tracking.message import parse_body, refuse_reserved_tags
+from gateway.tracking.routes import Rule
+from gateway.tracking.scopes import Reach
+from gateway.users.caller import Caller
+
+PATIENCE = 30.0
+"""Seconds for one call of a user to MLflow; bytes of artifacts have no end but may not stand still."""
+PATH_FIELDS = ("path", "artifact_directory_path", "artifact_file_path")
+
+RULES: Mapping[Rule, Callable[[Desk, Asked], Awaitable[Answer | Passage]]] = {
+    Rule.NAMED: named.named,
+    Rule.OPEN: named.open_to_all,
+    Rule.NEW_RUN: named.new_run,
+    Rule.NEW_LOGGED_MODEL: named.new_logged_model,
+    Rule.ARTIFACT: named.artifact,
+    Rule.ARTIFACT_LIST: named.artifact,
+    Rule.EXPERIMENT_NAME: searches.experiment_name,
+    Rule.IN_EXPERIMENTS: searches.in_experiments,
+    Rule.LIST_EXPERIMENTS: searches.list_experiments,
+    Rule.LIST_MODELS: searches.list_models,
+    Rule.MODEL: registered.model,
+    Rule.NEW_VERSION: registered.model,
+}
+
+
+class TrackingProxy:
+    """Raises errors of `gateway.errors`, TrackingRefused with MLflow's own answer, and TrackingUnavailable."""
+
+    def __init__(self, database: Database, client: TrackingClient, *, seconds: float = PATIENCE) -> None:
+        self.client = client
+        self._desk = Desk(database, client, seconds)
+
+    async def handle(
+        self, caller: Caller, method: str, path: str, query: Pairs, body: Callable[[], Awaitable[bytes]]
+    ) -> Answer | Passage:
+        """`path` is below the proxy's own, decoded once, without a leading slash. `body` is read only for JSON."""
+        match = routes.find(method, path)
+        if match is None:
+            raise Forbidden(refused.reason(path))
+        if caller.run_id is not None and match.route.run_token is Reach.NOTHING:
+            raise Forbidden("A run token may not do this.", next_step="Use your own login.")
+        json_body = method != "GET" and not match.route.streams
+        content = parse_body(await body()) if json_body else {}
+        refuse_reserved_tags(path, content, match.variables.get("tag_key"))
+        for key, value in query:
+            if key in PATH_FIELDS and value:
+                artifacts.check_relative(value)
+        return await RULES[match.route.rule](self._desk, Asked(caller, match, query, content))

@@ -1,0 +1,159 @@
+"""The embedded MLflow server: one child process on the loopback, started with the gateway and gone with it."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import httpx
+import psutil
+
+from gateway.tracking.process_group import end_group
+
+HOST = "127.0.0.1"
+PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH")
+"""All that MLflow sees of our environment: no setting and no secret of the gateway is among it."""
+LOG_KEPT = 10 * 2**20
+BACK_OFF_FIRST, BACK_OFF_MOST = 0.5, 30.0
+STEADY_SECONDS = 60.0
+"""A server that ran this long starts its back-off anew."""
+
+
+class MlflowServer:
+    """`mlflow server` over SQLite and a directory, restarted when it dies.
+
+    `start` returns at once: the server answers 6 to 12 s later, and until then calls end as TrackingUnavailable.
+    A server left over by a killed gateway is ended first, so that a directory never has two.
+    """
+
+    def __init__(self, directory: Path, port: int = 0) -> None:
+        self.directory = directory
+        self.log = directory / "mlflow.log"
+        self._pid_file = directory / "mlflow.pid"
+        self._asked_port = port
+        self._port = port
+        self._process: asyncio.subprocess.Process | None = None
+        self._keeper: asyncio.Task[None] | None = None
+
+    @property
+    def uri(self) -> str:
+        """Where it listens; another port after a restart if somebody took the old one."""
+        return f"http://{HOST}:{self._port}"
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process group, while it runs."""
+        process = self._process
+        return process.pid if process is not None and process.returncode is None else None
+
+    async def start(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (self.directory / "artifacts").mkdir(exist_ok=True, mode=0o700)
+        await asyncio.to_thread(self._end_left_over)
+        await self._spawn()
+        self._keeper = asyncio.create_task(self._keep(), name="mlflow server")
+
+    async def stop(self) -> None:
+        """After it no process of the group is left."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeper
+            self._keeper = None
+        await self._end()
+        self._pid_file.unlink(missing_ok=True)
+
+    async def ready(self, seconds: float = 60.0) -> bool:
+        """Waits until it answers; False when it does not in this time."""
+        async with httpx.AsyncClient(timeout=2.0, trust_env=False) as http:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    while not await _answers(http, self.uri):  # noqa: ASYNC110  # another process: no event to wait for
+                        await asyncio.sleep(0.1)
+                    return True
+        return False
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def _keep(self) -> None:
+        wait = BACK_OFF_FIRST
+        while self._process is not None:
+            began = time.monotonic()
+            await self._process.wait()
+            await self._end()  # the worker may have outlived the command
+            wait = BACK_OFF_FIRST if time.monotonic() - began > STEADY_SECONDS else min(2 * wait, BACK_OFF_MOST)
+            await asyncio.sleep(wait)
+            await self._spawn()
+
+    async def _spawn(self) -> None:
+        self._port = _free_port(self._port, self._asked_port)
+        with self._open_log() as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *self.command(),
+                env=self.environment(),
+                cwd=self.directory,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._pid_file.write_text(f"{self._process.pid} {psutil.Process(self._process.pid).create_time()}")
+
+    def command(self) -> list[str]:
+        return [
+            *(sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(self._port)),
+            *("--backend-store-uri", f"sqlite:///{self.directory.absolute() / 'mlflow.db'}"),
+            *("--artifacts-destination", str(self.directory.absolute() / "artifacts"), "--serve-artifacts"),
+            *("--workers", "1", "--allowed-hosts", f"{HOST}:{self._port}"),
+        ]
+
+    def environment(self) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        # Without the job runners it is 2 processes and 0.5 GB instead of 9 and 2.1 GB.
+        return {**kept, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+
+    def _open_log(self) -> IO[bytes]:
+        if self.log.exists() and self.log.stat().st_size > LOG_KEPT:
+            self.log.replace(self.log.with_suffix(".log.1"))
+        return self.log.open("ab")
+
+    async def _end(self) -> None:
+        if self._process is not None:
+            await asyncio.to_thread(end_group, self._process.pid)
+            await self._process.wait()
+
+    def _end_left_over(self) -> None:
+        with contextlib.suppress(FileNotFoundError, ValueError, psutil.NoSuchProcess):
+            pid, created = self._pid_file.read_text().split()
+            if abs(psutil.Process(int(pid)).create_time() - float(created)) < 1.0:
+                end_group(int(pid))
+
+
+async def _answers(http: httpx.AsyncClient, uri: str) -> bool:
+    with contextlib.suppress(httpx.HTTPError):
+        return (await http.get(f"{uri}/health")).is_success
+    return False
+
+
+def _free_port(last: int, asked: int) -> int:
+    """The last port while it is free, so that the address stays; the asked one without a choice."""
+    if asked:
+        return asked
+    for port in (last, 0):
+        with contextlib.suppress(OSError), socket.socket() as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind((HOST, port))
+            return int(trial.getsockname()[1])
+    raise OSError("no free port on the loopback")

@@ -1,0 +1,54 @@
+"""From a bearer token to a caller: an access token, a personal API token, or a run token."""
+
+from dataclasses import replace
+
+from gateway.db.session import Database
+from gateway.errors import Unauthenticated
+from gateway.tracking import tokens as run_tokens
+from gateway.users.api_tokens import note_use, user_of_api_token
+from gateway.users.caller import Caller
+from gateway.users.rows import User
+from gateway.users.tokens import API_PREFIX, AccessTokens
+
+_LOG_IN = "Log in, and send the token as `Authorization: Bearer <token>`."
+
+
+async def authenticate(db: Database, access: AccessTokens, bearer: str | None, request_id: str = "") -> Caller:
+    """Who sends this token. Raises Unauthenticated; a disabled user is out at once, whatever the token."""
+    if not bearer:
+        raise Unauthenticated("You are not logged in.", next_step=_LOG_IN)
+    if bearer.startswith(API_PREFIX):
+        caller = await _by_api_token(db, bearer)
+    elif bearer.count(".") == 2:
+        caller = await _by_access_token(db, access, bearer)
+    else:
+        caller = await _by_run_token(db, bearer)
+    return replace(caller, request_id=request_id)
+
+
+async def _by_api_token(db: Database, bearer: str) -> Caller:
+    async with db.reading() as session:
+        found = await user_of_api_token(session, bearer)
+    if found is None:
+        raise Unauthenticated("The API token is not valid, has ended or was revoked.", next_step=_LOG_IN)
+    user, token = found
+    await note_use(db, token)
+    return Caller(user.id, user.name, user.is_admin, token_id=token.id)
+
+
+async def _by_access_token(db: Database, access: AccessTokens, bearer: str) -> Caller:
+    user_id = access.user_of(bearer)
+    async with db.reading() as session:
+        user = await session.get(User, user_id)
+    if user is None or user.disabled_at is not None:
+        raise Unauthenticated("Your account is disabled.", next_step="Ask your operator.")
+    return Caller(user.id, user.name, user.is_admin)
+
+
+async def _by_run_token(db: Database, bearer: str) -> Caller:
+    async with db.reading() as session:
+        caller = await run_tokens.authenticate(session, bearer)
+        user = await session.get(User, caller.user_id) if caller is not None else None
+    if caller is None or user is None or user.disabled_at is not None:
+        raise Unauthenticated("The token is not valid.", next_step=_LOG_IN)
+    return caller

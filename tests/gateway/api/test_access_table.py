@@ -1,0 +1,191 @@
+"""Every endpoint x role: who gets in, who is told no, and how. A route that is missing in the table fails the test."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from gateway.api.app import ROUTERS
+from tests.gateway.world import API, ROLES, Place, World
+
+WALKERS = (*ROLES, "stranger", "admin", "run", "anonymous")
+PUBLIC = "anybody"
+PERSON = "any user"
+ADMIN = "admin"
+SELF = "the owner of these settings"
+LOGIN = "needs no login, and fails without a right password"
+
+
+@dataclass(frozen=True)
+class Row:
+    """`least`: a role in the project, or one of the words above. `run`: whether a run token of the project may."""
+
+    method: str
+    path: str
+    least: str
+    status: int = 200
+    body: Any = None
+    run: bool = False
+    query: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+PROJECT = {"name": "renamed", "description": "", "public": False, "publicDetails": False}
+CODE = {"codeRepositoryName": "other", "uri": "https://git.example.org/c/d"}
+SITE = {"name": "new site", "kind": "local"}
+CONNECTION = {
+    "connectionName": "git",
+    "connectionProvider": "Git",
+    "authMethod": "Token",
+    "origin": "https://git.example.org",
+    "token": "t",
+}
+P, U = "/projects/{projectId}", "/users/{userId}"
+C, R = f"{U}/settings/connections", f"{P}/runs"
+TABLE = (
+    Row("GET", "/version", PUBLIC),
+    Row("GET", "/health", PUBLIC),
+    Row("POST", "/mantik/tokens/create", LOGIN, body={"username": "{unique}", "password": "wrong"}),
+    Row("POST", "/mantik/tokens/refresh", LOGIN, body={"username": "owner", "refresh_token": "wrong"}),
+    Row("GET", "/users/me", PERSON),
+    Row("GET", "/users/me/tokens", PERSON),
+    Row("POST", "/users/me/tokens", PERSON, 201, {"name": "script"}),
+    Row("DELETE", "/users/me/tokens/{tokenId}", SELF, 204),
+    Row("GET", "/users", PERSON, query="?name=owner"),
+    Row("POST", "/users", ADMIN, 201, {"name": "fresh-{unique}", "password": "long enough for all"}),
+    Row("POST", f"{U}/disable", ADMIN, 204),
+    Row("POST", f"{U}/enable", ADMIN, 204),
+    Row("GET", "/projects", PERSON, run=True),
+    Row("POST", "/projects", PERSON, 201, {"name": "new-{unique}"}),
+    Row("GET", P, "guest", run=True),
+    Row("PUT", P, "maintainer", body={**PROJECT, "name": "renamed-{unique}"}),
+    Row("DELETE", P, "owner", 204),
+    Row("GET", f"{P}/members", "guest"),
+    Row("PUT", f"{P}/members/{{strangerId}}", "maintainer", body={"role": "reporter"}),
+    Row("DELETE", f"{P}/members/{{memberId}}", "maintainer", 204),
+    Row("GET", f"{P}/experiments", "guest", run=True),
+    Row("POST", f"{P}/experiments", "researcher", 201, {"name": "another"}),
+    Row("GET", f"{P}/experiments/{{experimentRepositoryId}}", "guest", run=True),
+    Row(
+        "GET",
+        f"{P}/experiments/{{experimentRepositoryId}}/unique-mlflow-run-name",
+        "guest",
+        run=True,
+        query="?runName=a",
+    ),
+    Row("PUT", f"{P}/experiments/{{experimentRepositoryId}}", "researcher", body={"name": "experiment"}),
+    Row("DELETE", f"{P}/experiments/{{experimentRepositoryId}}", "maintainer", 204),
+    Row("GET", f"{P}/code", "guest", run=True),
+    Row("POST", f"{P}/code", "researcher", 201, CODE),
+    Row("GET", f"{P}/code/{{codeRepositoryId}}", "guest", run=True),
+    Row("PUT", f"{P}/code/{{codeRepositoryId}}", "researcher", body=CODE),
+    Row("DELETE", f"{P}/code/{{codeRepositoryId}}", "maintainer", 204),
+    Row("GET", "/sites", PERSON),
+    Row("POST", "/sites", ADMIN, 201, {**SITE, "name": "site-new-{unique}"}),
+    Row("POST", "/sites/scan-host-keys", ADMIN, 422, query="?host=-not-a-host"),
+    Row("GET", "/sites/{siteId}", PERSON),
+    Row("PUT", "/sites/{siteId}", ADMIN, body={**SITE, "name": "site-new-{unique}"}),
+    Row("DELETE", "/sites/{siteId}", ADMIN, 409),
+    Row("GET", C, SELF),
+    Row("POST", C, SELF, 201, {**CONNECTION, "connectionName": "git-{unique}"}),
+    Row("GET", f"{C}/{{connectionId}}", SELF),
+    Row("POST", f"{C}/{{gitConnectionId}}/check", SELF, 422),
+    Row("PUT", f"{C}/{{gitConnectionId}}/credential", SELF, body={"token": "new"}),
+    Row("DELETE", f"{C}/{{connectionId}}", SELF, 204),
+    Row("GET", R, "guest", run=True),
+    Row("POST", R, "researcher", 422, {"name": "r", "experimentRepositoryId": "{experimentRepositoryId}"}),
+    Row("GET", f"{R}/{{runId}}", "guest", run=True),
+    Row("POST", f"{R}/{{runId}}/cancel", "maintainer"),
+    Row("DELETE", f"{R}/{{runId}}", "maintainer", 204, query="?cancel=true"),
+    Row("GET", f"{R}/{{runId}}/events", "guest", run=True),
+    Row("GET", f"{R}/{{runId}}/logs", "guest", run=True),
+)
+
+
+def expected(row: Row, walker: str) -> set[int]:
+    """The statuses with which a walker may be answered."""
+    if row.least == PUBLIC:
+        return {row.status}
+    if walker == "anonymous" or row.least == LOGIN:
+        return {401}
+    if walker == "run":
+        return {row.status} if row.run else {403}
+    if row.least == PERSON:
+        return {row.status}
+    if row.least == ADMIN:
+        return {row.status} if walker == "admin" else {403}
+    if row.least == SELF:
+        return {row.status} if walker == "owner" else {404}
+    if walker not in ROLES:
+        return {404}
+    return {row.status} if ROLES.index(walker) <= ROLES.index(row.least) else {403}
+
+
+async def _place(world: World, row: Row) -> Place:
+    """A fresh one per call: an earlier walker may have deleted the last."""
+    place = await world.place()
+    if row.method != "DELETE" or row.path != P:  # a project with runs stays
+        place = await world.run(place) if "{runId}" in row.path or row.run else place
+    extra = {
+        "strangerId": str((await world.person("stranger")).id),
+        "memberId": str((await world.person("another")).id),
+        "unique": place.ids["projectId"][:8],
+    }
+    return Place({**place.ids, **extra}, place.run_headers)
+
+
+async def _git_connection(api: httpx.AsyncClient, world: World, place: Place) -> Place:
+    owner = await world.person("owner")
+    body = _filled({**CONNECTION, "connectionName": "git-{unique}-own"}, place)
+    made = await api.post(f"/users/{owner.id}/settings/connections", json=body, headers=owner.headers)
+    return Place({**place.ids, "gitConnectionId": made.json()["connectionId"]}, place.run_headers)
+
+
+def _filled(value: Any, place: Place) -> Any:
+    if isinstance(value, dict):
+        return {k: _filled(v, place) for k, v in value.items()}
+    return value.format(**place.ids) if isinstance(value, str) and "{" in value else value
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
+async def test_every_role_at_every_endpoint(row: Row, api: httpx.AsyncClient, world: World) -> None:
+    for walker in WALKERS:
+        place = await _place(world, row)
+        if "gitConnectionId" in row.path:
+            place = await _git_connection(api, world, place)
+        headers = await _headers(world, walker, place)
+        path = row.path.format(**place.ids) + row.query
+        answer = await api.request(row.method, path, json=_filled(row.body, place), headers=headers)
+        assert answer.status_code in expected(row, walker), f"{walker}: {answer.status_code} {answer.text}"
+        if answer.status_code >= 400:
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.json()["detail"].endswith((".", "?")) or row.least == LOGIN
+
+
+async def _headers(world: World, walker: str, place: Place) -> dict[str, str]:
+    if walker == "anonymous":
+        return {}
+    if walker == "run":
+        return place.run_headers or (await world.run(await world.place())).run_headers
+    return (await world.person(walker, admin=walker == "admin")).headers
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_no_route_is_missing_in_the_table(app: FastAPI) -> None:
+    routes = {
+        f"{method.upper()} {path.removeprefix(API)}" for path, item in app.openapi()["paths"].items() for method in item
+    }
+    listed = {row.name for row in TABLE}
+    same = {name.replace("gitConnectionId", "connectionId") for name in listed}
+    same = {name.replace("strangerId", "userId").replace("memberId", "userId") for name in same}
+    assert same == routes
+
+
+def test_no_route_of_the_api_is_hidden() -> None:
+    assert all(route.include_in_schema for module in ROUTERS for route in module.router.routes)  # type: ignore[attr-defined]

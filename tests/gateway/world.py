@@ -1,0 +1,165 @@
+"""A small world for tests: people with each role in one project, and everything a path can name."""
+
+import json
+import secrets
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from sqlalchemy import select
+
+from gateway import clock
+from gateway.audit.rows import AuditEntry
+from gateway.connections.rows import Connection, CredentialVersion
+from gateway.context import Context
+from gateway.projects.rows import Member, Project
+from gateway.repositories.rows import CodeRepository, ExperimentRepository
+from gateway.runs.rows import Run
+from gateway.sites.rows import Site
+from gateway.tracking import tokens as run_tokens
+from gateway.users.caller import Caller
+from gateway.users.rows import ApiToken, User
+from gateway.users.tokens import hash_token
+
+ROLES = ("owner", "maintainer", "researcher", "reporter", "guest")
+API = "/api/v1"
+
+
+@dataclass(frozen=True)
+class Person:
+    id: uuid.UUID
+    name: str
+    headers: dict[str, str]
+    is_admin: bool = False
+
+    @property
+    def caller(self) -> Caller:
+        return Caller(self.id, self.name, self.is_admin)
+
+
+@dataclass(frozen=True)
+class Place:
+    """One project with all roles filled, and one of each thing in it; `ids` fill a path template."""
+
+    ids: dict[str, str]
+    run_headers: dict[str, str]
+
+
+class World:
+    """Makes people and places straight in the database: quick, and independent of what is tested."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.people: dict[str, Person] = {}
+
+    async def person(self, name: str, *, admin: bool = False) -> Person:
+        if name not in self.people:
+            async with self.context.db.transaction() as session:
+                user = User(name=name, is_admin=admin)
+                session.add(user)
+                await session.flush()
+            headers = {"Authorization": f"Bearer {self.context.access.issue(user.id)[0]}"}
+            self.people[name] = Person(user.id, name, headers, admin)
+        return self.people[name]
+
+    async def place(self, *, public: bool = False) -> Place:
+        people = {role: await self.person(role) for role in ROLES}
+        another = await self.person("another")
+        unique = secrets.token_hex(4)
+        async with self.context.db.transaction() as session:
+            site = Site(name=f"site-{unique}", kind="local")
+            project = Project(name=f"project-{unique}", public=public, created_by=people["owner"].id)
+            session.add_all([site, project])
+            await session.flush()
+            session.add_all(Member(project_id=project.id, user_id=people[role].id, role=role) for role in ROLES)
+            session.add(Member(project_id=project.id, user_id=another.id, role="guest"))
+            connection = Connection(
+                owner_id=people["owner"].id,
+                name=f"connection-{unique}",
+                provider="Local",
+                auth_method="None",
+                site_id=site.id,
+            )
+            experiment = ExperimentRepository(project_id=project.id, name="experiment")
+            code = CodeRepository(project_id=project.id, name="code", uri="https://git.example.org/a/b.git")
+            token = ApiToken(user_id=people["owner"].id, name="script", token_hash=hash_token(unique))
+            session.add_all([connection, experiment, code, token])
+            await session.flush()
+            session.add(CredentialVersion(connection_id=connection.id, version=1, created_at=clock.now()))
+            ids = {
+                "projectId": project.id,
+                "siteId": site.id,
+                "connectionId": connection.id,
+                "experimentRepositoryId": experiment.id,
+                "codeRepositoryId": code.id,
+                "tokenId": token.id,
+                "userId": people["owner"].id,
+            }
+        return Place({k: str(v) for k, v in ids.items()}, {})
+
+    async def run(self, place: Place, *, state: str = "RUNNING", due: bool = False) -> Place:
+        """The place with a run in it, and the headers of its run token."""
+        ids = {k: uuid.UUID(v) for k, v in place.ids.items()}
+        run_id, owner = uuid.uuid4(), (await self.person("owner")).id
+        async with self.context.db.transaction() as session:
+            run = Run(
+                id=run_id,
+                name="run",
+                project_id=ids["projectId"],
+                created_by=owner,
+                run_as=owner,
+                experiment_repository_id=ids["experimentRepositoryId"],
+                code_repository_id=ids["codeRepositoryId"],
+                connection_id=ids["connectionId"],
+                site_id=ids["siteId"],
+                mlproject_path="MLproject",
+                lineage_id=run_id,
+                state=state,
+                due_at=clock.now() if due else None,
+            )
+            session.add(run)
+            await session.flush()
+            token = await run_tokens.issue(session, run_id, 1)
+        return Place({**place.ids, "runId": str(run_id)}, {"Authorization": f"Bearer {token}"})
+
+    async def audit(self) -> list[AuditEntry]:
+        async with self.context.db.reading() as session:
+            return list(await session.scalars(select(AuditEntry).order_by(AuditEntry.id)))
+
+
+class FakeMlflow:
+    """As much of MLflow's REST API as the gateway uses when it makes an experiment."""
+
+    def __init__(self) -> None:
+        self.experiments: dict[str, str] = {}
+        self.away = False
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if self.away:
+            raise httpx.ConnectError("away")
+        if request.url.path.endswith("/health"):
+            return httpx.Response(200, text="OK")
+        if request.url.path.endswith("/experiments/create"):
+            return self._create(request)
+        if request.url.path.endswith("/experiments/get-by-name"):
+            return self._get(str(request.url.params["experiment_name"]))
+        return _error(404, "ENDPOINT_NOT_FOUND")
+
+    def _create(self, request: httpx.Request) -> httpx.Response:
+        name = json.loads(request.content)["name"]
+        if name in self.experiments:
+            return _error(400, "RESOURCE_ALREADY_EXISTS")
+        self.experiments[name] = str(len(self.experiments) + 1)
+        return httpx.Response(200, json={"experiment_id": self.experiments[name]})
+
+    def _get(self, name: str) -> httpx.Response:
+        if name not in self.experiments:
+            return _error(404, "RESOURCE_DOES_NOT_EXIST")
+        found: dict[str, Any] = {"experiment_id": self.experiments[name], "name": name}
+        found |= {"artifact_location": f"mlflow-artifacts:/{self.experiments[name]}", "lifecycle_stage": "active"}
+        return httpx.Response(200, json={"experiment": found})
+
+
+def _error(status: int, code: str) -> httpx.Response:
+    return httpx.Response(status, json={"error_code": code, "message": code})
