@@ -143,8 +143,9 @@ def _scalar(event: yaml.ScalarEvent) -> Scalar:
 
 
 def _mark(event: yaml.Event) -> Mark:
-    return Mark(event.start_mark.line + 1, event.start_mark.column + 1)
+    at = event.start_mark
+    return Mark(at.line + 1, at.column + 1) if at else Mark()
 
 
-def _tag_refused(tag: str) -> str:
-    return f"the tag `{key_text(tag.replace('tag:yaml.org,2002:', '!!'))}` is not allowed; write plain values"
+def _tag_refused(tag: str | None) -> str:
+    return f"the tag `{key_text(str(tag).replace('tag:yaml.org,2002:', '!!'))}` is not allowed; write plain values"

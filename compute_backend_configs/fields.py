@@ -6,7 +6,7 @@ import unicodedata
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from compute_backend_configs.node import show
@@ -69,7 +69,16 @@ def read_url(value: object) -> str:
     if "@" in text.partition("://")[2].partition("/")[0]:
         raise fault("must not hold a user or password; those belong into a connection", None, "a URL without login")
     if not known:
-        raise fault(f"must be an address that starts with https:// or http://, not {show(text)}", text, "an http(s) URL")
+        raise fault(
+            f"must be an address that starts with https:// or http://, not {show(text)}", text, "an http(s) URL"
+        )
+    return text
+
+
+def read_hostname(value: object) -> str:
+    text = read_name(value)
+    if not re.fullmatch(r"[\w:.\[][\w:.\[\]%-]*", text):
+        raise fault(f"must be the name or address of a host, without user or path, not {show(text)}", text, "a host")
     return text
 
 
@@ -115,12 +124,19 @@ def read_port(value: object) -> int:
     return read_whole_number(value, 1, 65535)
 
 
+ONE_OR_MORE = WithJsonSchema(
+    {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}, {"type": "null"}]}
+)
+
 Line = Annotated[str, BeforeValidator(read_line)]
 Name = Annotated[str, BeforeValidator(read_name)]
+Hostname = Annotated[str, BeforeValidator(read_hostname)]
 Url = Annotated[str, BeforeValidator(read_url), Field(json_schema_extra={"format": "uri"})]
 Lines = Annotated[tuple[Line, ...], BeforeValidator(read_items)]
-Options = Annotated[tuple[Line, ...], BeforeValidator(read_options)]
-Commands = Annotated[tuple[Annotated[str, BeforeValidator(read_text)], ...], BeforeValidator(read_commands)]
+Options = Annotated[tuple[Line, ...], BeforeValidator(read_options), ONE_OR_MORE]
+Commands = Annotated[
+    tuple[Annotated[str, BeforeValidator(read_text)], ...], BeforeValidator(read_commands), ONE_OR_MORE
+]
 Positive = Annotated[int, BeforeValidator(read_at_least_one), Field(json_schema_extra={"minimum": 1})]
 Count = Annotated[int, BeforeValidator(read_at_least_zero), Field(json_schema_extra={"minimum": 0})]
 Port = Annotated[int, BeforeValidator(read_port), Field(json_schema_extra={"minimum": 1, "maximum": 65535})]

@@ -9,6 +9,7 @@ Scalar = str | int | bool | None
 Path = tuple[str | int, ...]
 
 MAX_DEPTH = 32
+LARGEST = 10**18
 SHOWN = 80
 
 
@@ -33,12 +34,27 @@ class Node:
         """The node at `path`, or the nearest one above it."""
         node = self
         for step in path:
-            if isinstance(node.value, dict) and isinstance(step, str) and step in node.value:
-                node = node.value[step]
-            elif isinstance(node.value, list) and isinstance(step, int) and step < len(node.value):
-                node = node.value[step]
-            else:
+            below = node._child(step)
+            if below is None:
                 break
+            node = below
+        return node
+
+    def _child(self, step: str | int) -> "Node | None":
+        if isinstance(self.value, dict) and isinstance(step, str):
+            return self.value.get(step)
+        if isinstance(self.value, list) and isinstance(step, int) and step < len(self.value):
+            return self.value[step]
+        return None
+
+    def place(self, path: Path) -> "Node":
+        """The node at `path`; for a key that is missing, a node of that path in the place of the one above it."""
+        node = self
+        for at, step in enumerate(path):
+            below = node._child(step)
+            if below is None:
+                return Node({}, (*node.path, *path[at:]), node.mark, node.key)
+            node = below
         return node
 
     def problem(
@@ -82,14 +98,25 @@ def from_data(data: object, path: Path = ()) -> Node:
     if len(path) > MAX_DEPTH:
         raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
     if isinstance(data, Mapping):
-        return Node({str(key): from_data(value, (*path, str(key))) for key, value in data.items()}, path)
+        return Node({_text(str(key)): from_data(value, (*path, str(key))) for key, value in data.items()}, path)
     if isinstance(data, list | tuple):
         return Node([from_data(value, (*path, number)) for number, value in enumerate(data)], path)
-    if data is None or isinstance(data, str | bool | int):
+    if isinstance(data, str):
+        return Node(_text(data), path)
+    if data is None or (isinstance(data, int) and abs(data) < LARGEST):
         return Node(data, path)
     if isinstance(data, float):
         return Node(repr(data), path)
-    raise ValueError(f"{dotted(path)} holds a Python {type(data).__name__}, not JSON data")
+    what = "a number that is too large" if isinstance(data, int) else f"a Python {type(data).__name__}, not JSON data"
+    raise ValueError(f"{dotted(path)} holds {what}".strip())
+
+
+def _text(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("holds half of a surrogate pair, which is no character") from None
+    return text
 
 
 def show(value: object) -> str:

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from compute_backend_configs.fields import Name, Port, Section, Url
+from compute_backend_configs.fields import Hostname, Name, Port, Section, Url
 
 
 class FirecrestSite(Section):
@@ -16,11 +16,9 @@ class FirecrestSite(Section):
 class SshSite(Section):
     """A Slurm site reached over SSH; user and key come from a connection."""
 
-    hostname: Name = Field(alias="Hostname", description="Name or address of the login node.")
+    hostname: Hostname = Field(alias="Hostname", description="Name or address of the login node.")
     port: Port = Field(default=22, alias="Port", description="Port of its SSH server.")
 
 
 class LocalSite(Section):
     """The machine that the gateway runs on; it has no keys."""
-
-

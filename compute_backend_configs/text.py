@@ -9,10 +9,10 @@ from compute_backend_configs.node import Mark, Node
 from compute_backend_configs.problems import ConfigProblem
 
 MAX_SIZE = 1024 * 1024
-JSON_STRING_OR_TAB = re.compile(r'"(?:[^"\\]|\\.)*"|\t')
+JSON_STRING_OR_TAB = re.compile(r'"(?:[^"\\]|\\.)*"?|\t', re.DOTALL)
 
 
-def read_text(text: str) -> tuple[Node, list[ConfigProblem]]:
+def read_document(text: str) -> tuple[Node, list[ConfigProblem]]:
     """The tree of a YAML or JSON text and its duplicate keys. Raises Unreadable."""
     if len(text) > MAX_SIZE:
         raise Unreadable("larger than 1 MiB, so it is not read")
@@ -24,7 +24,9 @@ def read_text(text: str) -> tuple[Node, list[ConfigProblem]]:
         document = Document(iter(yaml.parse(text, Loader=yaml.SafeLoader)))
         root = document.read()
     except yaml.reader.ReaderError as error:
-        raise Unreadable(f"holds the character {_code(error.character)}, which is not allowed", _at(text, error)) from None
+        raise Unreadable(
+            f"holds the character {_code(error.character)}, which is not allowed", _at(text, error)
+        ) from None
     except yaml.MarkedYAMLError as error:
         raise Unreadable(_syntax(error), _mark(error)) from None
     except (ValueError, OverflowError):  # PyYAML lets chr() and int() fail on escapes and directives

@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 
 class InvalidProject(Exception):
@@ -51,7 +52,7 @@ class ProjectReader:
             self._known[key] = await self._ask(str(bundle), mlproject, entry_point, words)
         return self._known[key]
 
-    async def _ask(self, *question: object) -> EntryPointCommand:
+    async def _ask(self, *question: Any) -> EntryPointCommand:
         for _ in range(2):
             if self._pool is None:
                 context = multiprocessing.get_context("spawn")

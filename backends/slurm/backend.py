@@ -41,11 +41,12 @@ class SlurmBackend(HostBackend):
 
     async def _budgets(self, names: Sequence[str]) -> dict[str, Budget]:
         budgets: dict[str, Budget] = {}
-        wanted = list(names)
+        wanted, asked = list(names), {""}
         for _ in range(LEVELS):
             if not wanted:
                 break
+            asked |= set(wanted)
             found = await self._ask(Budgets(tuple(wanted)))
             budgets |= found
-            wanted = sorted({budget.parent for budget in found.values()} - budgets.keys() - {""})
+            wanted = sorted({budget.parent for budget in found.values()} - asked)
         return budgets

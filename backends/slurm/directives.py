@@ -2,11 +2,11 @@
 
 from math import ceil
 
+from backends.errors import InvalidJob
+from backends.reasons import Reason
 from backends.slurm import values
 from backends.slurm.tasks import tasks_of
 from backends.spec import JobRequest
-
-MIB = 1024 * 1024
 
 FIXED = (
     "--output=mantik.log",
@@ -27,13 +27,14 @@ def directives(request: JobRequest) -> tuple[str, ...]:
     Raises InvalidJob with reason INVALID_CONFIG, naming the field that Slurm cannot take.
     """
     resources = request.config.resources
-    tasks = tasks_of(resources.total_cpus, resources.cpus_per_node, resources.tasks_per_node, resources.cpus_per_task)
+    tasks = tasks_of(resources)
+    if resources.queue is None:
+        raise InvalidJob("Resources.Queue is missing; name the queue to submit to.", reason=Reason.INVALID_CONFIG)
     lines = [f"--partition={values.names('Resources.Queue', resources.queue)}"]
     if request.account:
         lines.append(f"--account={values.name('The compute budget account', request.account)}")
-    if resources.runtime is not None:
-        lines.append(f"--time={ceil(resources.runtime / 60)}")
-    memory = resources.memory_per_node
+    if resources.runtime is not None and resources.runtime.seconds:  # 0: the queue's own default
+        lines.append(f"--time={ceil(resources.runtime.seconds / 60)}")
     for option, number in (
         ("nodes", resources.nodes),
         ("ntasks", tasks.total),
@@ -44,8 +45,8 @@ def directives(request: JobRequest) -> tuple[str, ...]:
             lines.append(f"--{option}={number}")
     if resources.gpus_per_node:
         lines.append(f"--gres=gpu:{resources.gpus_per_node}")
-    if memory is not None:
-        lines.append(f"--mem={ceil(memory / MIB)}M")
+    if resources.memory_per_node is not None:
+        lines.append(f"--mem={resources.memory_per_node.mebibytes}M")
     if resources.reservation:
         lines.append(f"--reservation={values.names('Resources.Reservation', resources.reservation)}")
     if resources.node_constraints:

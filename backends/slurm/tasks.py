@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from backends.errors import InvalidJob
 from backends.reasons import Reason
+from compute_backend_configs import Resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,37 +16,22 @@ class Tasks:
     cpus_each: int | None = None
 
 
-def tasks_of(
-    total_cpus: int | None, cpus_per_node: int | None, tasks_per_node: int | None, cpus_per_task: int | None
-) -> Tasks:
-    """`CPUsPerNode` alone keeps the published meaning: that many tasks per node, of one CPU each. Beside
-    `TasksPerNode` or `CPUsPerTask` it is what it says.
+def tasks_of(resources: Resources) -> Tasks:
+    """`TotalCPUs` counts CPUs, Slurm's `--ntasks` tasks: the two are the same only where each task has one CPU.
 
-    Raises InvalidJob with reason INVALID_CONFIG when the numbers contradict each other.
+    Raises InvalidJob with reason INVALID_CONFIG when the CPUs cannot be shared out.
     """
-    if cpus_per_node is not None:
-        if tasks_per_node is None and cpus_per_task is None:
-            tasks_per_node = cpus_per_node
-        elif tasks_per_node is None and cpus_per_task is not None:
-            tasks_per_node = _divide("CPUsPerNode", cpus_per_node, "CPUsPerTask", cpus_per_task)
-        elif tasks_per_node is not None and cpus_per_task is None:
-            cpus_per_task = _divide("CPUsPerNode", cpus_per_node, "TasksPerNode", tasks_per_node)
-        elif (tasks_per_node or 0) * (cpus_per_task or 0) != cpus_per_node:
-            raise _invalid(
-                f"Resources.CPUsPerNode is {cpus_per_node}, but TasksPerNode times CPUsPerTask is "
-                f"{(tasks_per_node or 0) * (cpus_per_task or 0)}; leave one of the three out."
-            )
-    total = None
-    if total_cpus is not None:
-        total = total_cpus if cpus_per_task is None else _divide("TotalCPUs", total_cpus, "CPUsPerTask", cpus_per_task)
-    return Tasks(total, tasks_per_node, cpus_per_task)
+    tasks, each, total = resources.layout.tasks_per_node, resources.layout.cpus_per_task, resources.total_cpus
+    if total is None:
+        return Tasks(None, tasks, each)
+    if each is None and resources.nodes and resources.tasks_per_node:
+        # More tasks than the nodes may hold would be asked for, where more CPUs for each are meant.
+        each = _divide(total, resources.nodes * resources.tasks_per_node, "Nodes times TasksPerNode")
+    return Tasks(total if each is None else _divide(total, each, "CPUsPerTask"), tasks, each)
 
 
-def _divide(name: str, value: int, by_name: str, by: int) -> int:
-    if value % by:
-        raise _invalid(f"Resources.{name} ({value}) is no multiple of {by_name} ({by}); change one of them.")
-    return value // by
-
-
-def _invalid(message: str) -> InvalidJob:
-    return InvalidJob(message, reason=Reason.INVALID_CONFIG)
+def _divide(total: int, by: int, what: str) -> int:
+    if total % by:
+        message = f"Resources.TotalCPUs ({total}) is no multiple of {what} ({by}); change one of them."
+        raise InvalidJob(message, reason=Reason.INVALID_CONFIG)
+    return total // by

@@ -1,0 +1,1 @@
+"""The command line `mantik`: results on stdout, talk on stderr."""

@@ -33,7 +33,12 @@ def check_private_key(text: str, passphrase: str | None) -> None:
     except TypeError:
         say = "is not encrypted; leave the passphrase out" if passphrase else "is encrypted; give its passphrase"
         raise InvalidInput(f"passphrase: the private key {say}.") from None
-    except (ValueError, UnsupportedAlgorithm):
+    except UnsupportedAlgorithm:
+        raise InvalidInput(
+            "privateKey: the gateway cannot open this kind of key; give one without a passphrase, or none at all and "
+            "the gateway makes one."
+        ) from None
+    except ValueError:
         if passphrase:
             raise InvalidInput("passphrase: the private key does not open with it.") from None
         raise InvalidInput(

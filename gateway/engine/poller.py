@@ -19,7 +19,7 @@ from gateway.engine.log_copy import LogCopy
 from gateway.engine.parts import MISSING_GRACE, Parts, back_off
 from gateway.runs.moves import Move, clear_conditions, move, record, set_condition
 from gateway.runs.rows import Attempt, Condition, Job, Run
-from gateway.runs.states import ON_SITE, ConditionName, State
+from gateway.runs.states import OF_LIVE_RUNS, ON_SITE, ConditionName, State
 from gateway.sites.rows import Site
 
 PREFIX = "poll:"
@@ -136,7 +136,7 @@ class Poller:
     ) -> None:
         to = ending(f.run, status, outcome)
         if await move(session, f.run, to, guard=lease.guard):
-            await clear_conditions(session, f.run.id, *ConditionName)
+            await clear_conditions(session, f.run.id, *OF_LIVE_RUNS)
             await set_condition(session, f.run.id, ConditionName.COLLECTING, "Log and files are being collected.")
             await session.execute(update(Run).where(Run.id == f.run.id).values(due_at=later(session, 0)))
 
@@ -179,7 +179,7 @@ class Poller:
         async with self.parts.db.transaction() as session:
             to = Move(State.FAILED, texts[type(fence)], evidence, Reason.LOST)
             if await move(session, f.run, to, guard=lease.guard):
-                await clear_conditions(session, f.run.id, *ConditionName)
+                await clear_conditions(session, f.run.id, *OF_LIVE_RUNS)
                 await set_condition(session, f.run.id, ConditionName.COLLECTING, "Log and files are being collected.")
                 await session.execute(update(Run).where(Run.id == f.run.id).values(due_at=later(session, 0)))
 
@@ -193,18 +193,21 @@ def ending(run: Run, status: JobStatus, outcome: Outcome) -> Move:
         "exitCode": outcome.exit_code,
         "signal": outcome.signal,
     }
-    common = {"exit_code": outcome.exit_code, "at": status.ended_at}
+    to, text, reason = _meaning(run, outcome)
+    return Move(to, text, evidence, reason, outcome.exit_code, status.ended_at)
+
+
+def _meaning(run: Run, outcome: Outcome) -> tuple[State, str, Reason | None]:
     if outcome.result is Result.FINISHED:
-        return Move(State.FINISHED, "The run finished.", evidence, **common)
+        return State.FINISHED, "The run finished.", None
     # A stop that we asked for shows as a signal, or as a cancelled job; a code of the program is its own end.
     stopped = outcome.result is Result.CANCELLED or outcome.signal is not None
     if run.cancel_requested_at is not None and stopped:
-        return Move(State.CANCELLED, "Cancelled as requested.", evidence, Reason.CANCELLED_BY_USER, **common)
-    reason = outcome.reason or Reason.EXIT_CODE
+        return State.CANCELLED, "Cancelled as requested.", Reason.CANCELLED_BY_USER
     if outcome.result is Result.CANCELLED:
-        reason = Reason.CANCELLED_ON_SITE
-        return Move(State.CANCELLED, "The job was cancelled on the site.", evidence, reason, **common)
-    return Move(State.FAILED, sentence(reason, outcome), evidence, reason, **common)
+        return State.CANCELLED, "The job was cancelled on the site.", Reason.CANCELLED_ON_SITE
+    reason = outcome.reason or Reason.EXIT_CODE
+    return State.FAILED, sentence(reason, outcome), reason
 
 
 def sentence(reason: Reason, outcome: Outcome) -> str:

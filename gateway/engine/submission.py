@@ -20,7 +20,7 @@ from gateway.runs.manifest import new_manifest
 from gateway.runs.moves import Move, clear_conditions, move, set_condition
 from gateway.runs.plan import PlanRefused
 from gateway.runs.rows import Attempt, Job, Manifest, Run
-from gateway.runs.states import ConditionName, State
+from gateway.runs.states import OF_LIVE_RUNS, ConditionName, State
 from gateway.sites.rows import Site
 from gateway.tracking import tokens
 
@@ -157,7 +157,7 @@ class Submission:
     async def _end(self, run: Run, lease: RunLease, to: Move) -> float:
         async with self.parts.db.transaction() as session:
             if await move(session, run, to, guard=lease.guard):
-                await clear_conditions(session, run.id, *ConditionName)
+                await clear_conditions(session, run.id, *OF_LIVE_RUNS)
                 await set_condition(session, run.id, ConditionName.COLLECTING, "What is left on the site is removed.")
         return AGAIN
 

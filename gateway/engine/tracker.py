@@ -1,5 +1,6 @@
 """Keeps MLflow's run in step with ours. An outage of MLflow delays this and nothing else."""
 
+import asyncio
 import json
 import uuid
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from gateway.sites.rows import Site
 from gateway.tracking.names import experiment_name
 from gateway.users.rows import User
 
+RETRY_SECONDS = 0.25
 HELD_SECONDS = 60.0
 """How long one gateway has for bringing a run up to date before another may."""
 
@@ -30,10 +32,16 @@ class Tracker:
 
     async def make_run(self, run_id: uuid.UUID) -> None:
         """Have MLflow's run before the job starts, if MLflow answers in time; the job goes on without it if not."""
-        try:
-            await self._ensure(run_id)
-        except GatewayError as error:
-            await self._behind(run_id, error.message)
+        deadline = asyncio.get_running_loop().time() + self.parts.settings.tracking_timeout_seconds
+        while True:
+            try:
+                await self._ensure(run_id)
+                return
+            except GatewayError as error:
+                if asyncio.get_running_loop().time() >= deadline:
+                    await self._behind(run_id, error.message)
+                    return
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def due(self, limit: int) -> list[uuid.UUID]:
         """Runs whose MLflow run is behind; each is ours for a while."""

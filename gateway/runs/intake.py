@@ -3,6 +3,7 @@
 import hashlib
 import uuid
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
@@ -54,8 +55,9 @@ async def submit(
                 run.id, manifest = planned
                 run.lineage_id, run.commit = run.id, manifest.commit
             run.due_at = await session.scalar(select(later(session, 0)))
-            _store(session, caller, run, key, digest)
+            session.add(run)
             await session.flush()
+            _store(session, caller, run, key, digest)
             if planned is not None:
                 session.add(planned[1])
     except IntegrityError:
@@ -63,12 +65,13 @@ async def submit(
         async with db.reading() as session:
             if (earlier := await _earlier(session, caller, project_id, key, digest)) is not None:
                 return earlier
+        if planned is None:
+            raise
         raise Conflict("This preview was submitted before.", next_step="See `mantik runs list`.") from None
     return SubmittedRun(run_id=run.id, state="CREATED")
 
 
 def _store(session: AsyncSession, caller: Caller, run: Run, key: str | None, digest: str) -> None:
-    session.add(run)
     record(session, run.id, "state", "The request was accepted.", to=State.CREATED, caller=caller)
     audit(session, caller, "run.submit", "run", run.id, project=str(run.project_id), name=run.name)
     if key is not None:
@@ -110,7 +113,8 @@ async def build(
     await _check_repositories(session, project_id, body, problems)
     connection = await _connection(session, caller, body, problems)
     site = await session.get(Site, connection.site_id) if connection is not None else None
-    config = {"path": body.backend_config} if isinstance(body.backend_config, str) else dict(body.backend_config)
+    given = body.backend_config
+    config: dict[str, Any] = {"path": given} if isinstance(given, str) else dict(given)
     problems += _config_problems(config, site)
     if problems:
         raise InvalidInput("The run request is not valid.", problems=problems)
@@ -122,9 +126,7 @@ async def build(
     return _row(caller, project_id, body, connection, config)
 
 
-def _row(
-    caller: Caller, project_id: uuid.UUID, body: SubmitRun, connection: Connection, config: dict[str, object]
-) -> Run:
+def _row(caller: Caller, project_id: uuid.UUID, body: SubmitRun, connection: Connection, config: dict[str, Any]) -> Run:
     run_id = uuid.uuid4()
     return Run(
         id=run_id,
@@ -193,7 +195,7 @@ async def _connection(
     return None
 
 
-def _config_problems(config: dict[str, object], site: Site | None) -> list[FieldProblem]:
+def _config_problems(config: dict[str, Any], site: Site | None) -> list[FieldProblem]:
     try:
         if config_path(config) is not None:
             return []

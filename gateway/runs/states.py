@@ -77,3 +77,14 @@ class ConditionName(StrEnum):
     FILES_GONE = "FILES_GONE"
     TRACKING_BEHIND = "TRACKING_BEHIND"
     POST_RUN_FAILED = "POST_RUN_FAILED"
+
+
+OF_LIVE_RUNS = frozenset(
+    {
+        ConditionName.SUBMIT_UNKNOWN,
+        ConditionName.LOST_CONTACT,
+        ConditionName.NEEDS_LOGIN,
+        ConditionName.PENDING_REASON,
+    }
+)
+"""Conditions that the end of a run takes away."""

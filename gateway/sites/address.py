@@ -44,7 +44,7 @@ async def scan(caller: Caller, host: str, port: int) -> ScannedHostKeys:
     if not _HOST.match(host):
         raise InvalidInput("host: this is no host name.")
     try:
-        from backends.slurm.ssh import scan_host_keys  # an extra: the gateway starts without it
+        from backends.slurm.ssh.connection import scan_host_keys  # an extra: the gateway starts without it
     except ImportError:
         raise Unavailable("SSH is not installed.", next_step="Install mantik-gateway[slurm].") from None
     try:

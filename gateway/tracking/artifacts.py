@@ -16,6 +16,8 @@ class ArtifactPath:
     run_id: str | None
     """None for what is below the experiment but of no run."""
     logged_model_id: str | None
+    gateways_own: bool
+    """Config and script as submitted, kept in the directory `mantik` of a run: nobody else writes there."""
 
 
 def parse(path: str) -> ArtifactPath:
@@ -32,13 +34,13 @@ def parse(path: str) -> ArtifactPath:
         raise InvalidInput("The artifact path must begin with the id of its experiment.")
     owner = segments[1] if len(segments) > 1 else None
     if owner == "models":
-        return ArtifactPath(segments[0], None, segments[2] if len(segments) > 2 else None)
-    return ArtifactPath(segments[0], owner, None)
+        return ArtifactPath(segments[0], None, segments[2] if len(segments) > 2 else None, False)
+    return ArtifactPath(segments[0], owner, None, segments[2:4] == ["artifacts", "mantik"])
 
 
-def check_relative(path: str) -> None:
+def parse_relative(path: str) -> ArtifactPath:
     """For a path below a run or model, in a query: the same refusals, without an experiment in front."""
-    parse(f"0/{path}")
+    return parse(f"0/run/artifacts/{path}")
 
 
 def _decoded(path: str) -> str:

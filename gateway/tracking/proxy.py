@@ -51,7 +51,14 @@ class TrackingProxy:
         json_body = method != "GET" and not match.route.streams
         content = parse_body(await body()) if json_body else {}
         refuse_reserved_tags(path, content, match.variables.get("tag_key"))
-        for key, value in query:
-            if key in PATH_FIELDS and value:
-                artifacts.check_relative(value)
+        _check_paths(match.route.method, query, match.variables.get("path"))
         return await RULES[match.route.rule](self._desk, Asked(caller, match, query, content))
+
+
+def _check_paths(method: str, query: Pairs, path: str | None) -> None:
+    """Raises InvalidInput for a path that leaves its place, Forbidden for a write among the gateway's own files."""
+    found = [artifacts.parse_relative(value) for key, value in query if key in PATH_FIELDS and value]
+    if path is not None:
+        found.append(artifacts.parse(path))
+    if method != "GET" and any(where.gateways_own for where in found):
+        raise Forbidden("The directory mantik of a run's artifacts is the gateway's own.")

@@ -66,7 +66,7 @@ async def source(text: str, of_model: Callable[[str], Awaitable[str]]) -> tuple[
     path = parts.path.lstrip("/")
     if not parts.netloc and not parts.query and not parts.fragment:
         if parts.scheme == "runs":
-            artifacts.check_relative(path)
+            artifacts.parse_relative(path)
             return text, [address(Kind.RUN, path.split("/", 1)[0])]
         if parts.scheme == "mlflow-artifacts":
             return f"mlflow-artifacts:/{path}", [Address(Kind.EXPERIMENT, artifacts.parse(path).experiment_id)]

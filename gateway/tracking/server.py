@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 import sys
@@ -15,6 +16,7 @@ import psutil
 
 from gateway.tracking.process_group import end_group
 
+_log = logging.getLogger(__name__)
 HOST = "127.0.0.1"
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH")
 """All that MLflow sees of our environment: no setting and no secret of the gateway is among it."""
@@ -94,8 +96,11 @@ class MlflowServer:
             await self._process.wait()
             await self._end()  # the worker may have outlived the command
             wait = BACK_OFF_FIRST if time.monotonic() - began > STEADY_SECONDS else min(2 * wait, BACK_OFF_MOST)
-            await asyncio.sleep(wait)
-            await self._spawn()
+            await pause(wait)
+            try:
+                await self._spawn()
+            except OSError as error:  # such as a full disk: tried again like a server that died
+                _log.warning("the MLflow server cannot be started: %s", error)
 
     async def _spawn(self) -> None:
         self._port = _free_port(self._port, self._asked_port)
@@ -109,7 +114,8 @@ class MlflowServer:
                 stderr=log,
                 start_new_session=True,
             )
-        self._pid_file.write_text(f"{self._process.pid} {psutil.Process(self._process.pid).create_time()}")
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may have ended at once
+            self._pid_file.write_text(f"{self._process.pid} {psutil.Process(self._process.pid).create_time()}")
 
     def command(self) -> list[str]:
         return [
@@ -139,6 +145,11 @@ class MlflowServer:
             pid, created = self._pid_file.read_text().split()
             if abs(psutil.Process(int(pid)).create_time() - float(created)) < 1.0:
                 end_group(int(pid))
+
+
+async def pause(seconds: float) -> None:
+    """Between two starts."""
+    await asyncio.sleep(seconds)
 
 
 async def _answers(http: httpx.AsyncClient, uri: str) -> bool:

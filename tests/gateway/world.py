@@ -15,7 +15,9 @@ from gateway.connections.rows import Connection, CredentialVersion
 from gateway.context import Context
 from gateway.projects.rows import Member, Project
 from gateway.repositories.rows import CodeRepository, ExperimentRepository
+from gateway.runs.moves import record
 from gateway.runs.rows import Run
+from gateway.runs.states import State
 from gateway.sites.rows import Site
 from gateway.tracking import tokens as run_tokens
 from gateway.users.caller import Caller
@@ -120,6 +122,7 @@ class World:
             )
             session.add(run)
             await session.flush()
+            record(session, run_id, "state", "The request was accepted.", to=State.CREATED)
             token = await run_tokens.issue(session, run_id, 1)
         return Place({**place.ids, "runId": str(run_id)}, {"Authorization": f"Bearer {token}"})
 

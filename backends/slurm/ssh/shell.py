@@ -9,11 +9,11 @@ from asyncssh.constants import OPEN_REQUEST_SESSION_FAILED
 from backends.backend import CredentialSource
 from backends.errors import AuthenticationFailed, ChallengeRequired, SiteUnavailable
 from backends.host.shell import Completed
+from backends.host.words import encode
 from backends.slurm.ssh.address import PORT, Address
 from backends.slurm.ssh.channels import Channels
 from backends.slurm.ssh.connection import Connection, connect, unavailable
 from backends.slurm.ssh.installation import NOT_FOUND_CODES, Installation
-from backends.host.words import encode
 from backends.spec import Site
 
 BACK_OFF_FIRST, BACK_OFF_MOST = 1.0, 60.0

@@ -38,8 +38,8 @@ async def submit_run(
         response.status_code = 200
         return await preview.preview(*doors, context.planner, caller, projectId, body)
     if body.preview_token is not None:
-        planned = (context.planner, caller, projectId, body)
-        answer = await preview.submit_previewed(*doors, *planned, key=idempotency_key)
+        key = idempotency_key
+        answer = await preview.submit_previewed(*doors, context.planner, caller, projectId, body, key=key)
     else:
         answer = await intake.submit(*doors, caller, projectId, body, key=idempotency_key)
     context.wake()

@@ -10,7 +10,6 @@ from fastapi import FastAPI
 from gateway.db.session import Database
 from gateway.tracking.client import TrackingClient
 from gateway.tracking.server import MlflowServer
-
 from tests.gateway.tracking.house import Home, application, move_in
 
 
@@ -46,5 +45,3 @@ async def house(database: Database, client: TrackingClient) -> House:
         await move_in(database, client, "a"),
         await move_in(database, client, "b"),
     )
-
-

@@ -13,17 +13,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from gateway.api.rate import RateLimit
-from gateway.api.routers import tracking
+from gateway.api.app import create_app
 from gateway.db.session import Database
 from gateway.projects.rows import Member, Project
 from gateway.repositories.rows import ExperimentRepository
 from gateway.runs.rows import Run
+from gateway.settings import Settings
 from gateway.tracking import tokens
 from gateway.tracking.client import TrackingClient
 from gateway.tracking.names import experiment_name
@@ -124,11 +125,9 @@ async def tracked_run(db: Database, client: TrackingClient, home: Home) -> tuple
 
 
 def application(db: Database, client: TrackingClient) -> FastAPI:
-    app = FastAPI()
-    app.state.context = SimpleNamespace(db=db, access=ACCESS, tracking=client)
-    app.state.rate_limit = RateLimit(100_000)
-    app.include_router(tracking.router)
-    return app
+    """The gateway's own, with the doors that tracking goes through."""
+    settings = Settings(data_dir=Path("unused"), requests_per_minute=100_000)
+    return create_app(SimpleNamespace(settings=settings, db=db, access=ACCESS, tracking=client))
 
 
 def door(app: FastAPI, token: str | None) -> httpx.AsyncClient:
@@ -136,6 +135,33 @@ def door(app: FastAPI, token: str | None) -> httpx.AsyncClient:
     headers = {"authorization": f"Bearer {token}"} if token else {}
     transport = httpx.ASGITransport(app)
     return httpx.AsyncClient(transport=transport, base_url="http://gateway/tracking", headers=headers)
+
+
+async def raw(app: FastAPI, token: str, method: str, path: str) -> httpx.Response:
+    """A request whose path no client has tidied up; decoded once, as uvicorn does."""
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": unquote(path),
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"authorization", f"Bearer {token}".encode())],
+        "client": ("127.0.0.1", 1),
+        "server": ("gateway", 80),
+    }
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"bytes", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    return httpx.Response(sent[0]["status"], content=b"".join(m.get("body", b"") for m in sent[1:]))
 
 
 @contextlib.asynccontextmanager

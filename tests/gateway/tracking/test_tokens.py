@@ -16,7 +16,6 @@ from gateway.tracking.rows import RunToken
 from gateway.tracking.scopes import require_own_run
 from gateway.users.caller import Caller
 from gateway.users.rows import User
-
 from tests.gateway.tracking.house import Home, a_home, add_run, run_token
 
 EARLY = {State.CREATED, State.PREPARING}

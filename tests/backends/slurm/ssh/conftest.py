@@ -17,7 +17,8 @@ def start_sshd(slurm_site: SlurmSite) -> Iterator[Callable[..., Sshd]]:
     started: list[Sshd] = []
 
     def start(*options: str, key_options: str = "") -> Sshd:
-        sshd = Sshd(slurm_site.user, slurm_site.environment, options, key_options)
+        environment = {"SLURM_CONF": slurm_site.slurm_conf, "SCRATCH": slurm_site.scratch}
+        sshd = Sshd(slurm_site.user, environment, options, key_options)
         started.append(sshd)
         sshd.start()
         return sshd

@@ -1,0 +1,44 @@
+"""The kind of site `slurm`: what the entry point `mantik.backends` names."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.resources import files
+
+from backends.backend import Backend, CredentialSource
+from backends.job_script import render_script
+from backends.slurm.backend import SlurmBackend
+from backends.slurm.directives import directives
+from backends.slurm.scheduler import SlurmScheduler
+from backends.slurm.ssh.shell import SshShell
+from backends.spec import JobRequest, RenderedJob, Site
+
+
+class SlurmKind:
+    """See `backends.backend.BackendKind`."""
+
+    name = "slurm"
+
+    def render(self, request: JobRequest) -> RenderedJob:
+        environment = request.config.environment
+        return RenderedJob(
+            script=render_script(request, directives(request)),
+            submit_command=("sbatch", "--parsable", "job.sh"),
+            login_commands_before=environment.pre_run_command_on_login_node,
+            login_commands_after=environment.post_run_command_on_login_node,
+        )
+
+    def open(self, site: Site, credentials: CredentialSource) -> AbstractAsyncContextManager[Backend]:
+        return _opened(site, credentials)
+
+
+@asynccontextmanager
+async def _opened(site: Site, credentials: CredentialSource) -> AsyncIterator[Backend]:
+    entry = files("backends.host").joinpath("entry.sh").read_bytes()
+    backend = SlurmBackend(SshShell(site, credentials, entry), SlurmScheduler(), site)
+    try:
+        yield backend
+    finally:
+        await backend.aclose()
+
+
+kind = SlurmKind()

@@ -1,0 +1,94 @@
+"""MLflow hangs, dies and comes back: the gateway answers, in time and in one sentence."""
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from gateway.db.session import Database
+from gateway.tracking import server as module
+from gateway.tracking.client import TrackingClient
+from gateway.tracking.server import MlflowServer
+from tests.gateway.tracking.house import a_home, application, door, move_in, tracked_run
+
+SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
+@SQLITE
+@pytest.mark.mlflow
+async def test_mlflow_hangs_dies_and_comes_back(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restart = asyncio.Event()
+    monkeypatch.setattr(module, "pause", lambda seconds: restart.wait())
+    async with MlflowServer(tmp_path / "mlflow") as server:
+        client = TrackingClient(lambda: server.uri, seconds=5.0)
+        app = application(database, client)
+        assert await server.ready(), server.log.read_text()
+        home = await move_in(database, client, "a")
+        run, token = await tracked_run(database, client, home)
+        group = server.pid
+        assert group is not None
+        async with door(app, token) as http:
+            ask = http.build_request("GET", "/api/2.0/mlflow/runs/get", params={"run_id": run.mlflow_run_id})
+            assert (await http.send(ask)).status_code == 200
+
+            os.killpg(group, signal.SIGSTOP)
+            client.seconds = 0.5
+            app.state.tracking_proxy._desk._seconds = 0.5
+            began = time.monotonic()
+            hung = await http.send(ask)
+            assert time.monotonic() - began < 3
+            os.killpg(group, signal.SIGCONT)
+
+            os.killpg(group, signal.SIGKILL)
+            dead = await http.send(ask)
+            for answer in (hung, dead):
+                assert answer.status_code == 503
+                assert answer.json()["error_code"] == "TEMPORARILY_UNAVAILABLE"
+                assert answer.json()["message"] == "The tracking server does not answer now."
+            assert (await http.get("http://gateway/api/v1/openapi.json")).status_code == 200
+
+            restart.set()
+            client.seconds = 5.0
+            app.state.tracking_proxy._desk._seconds = 5.0
+            assert await server.ready()
+            assert (await http.send(ask)).status_code == 200
+        await client.close()
+
+
+@SQLITE
+@pytest.mark.parametrize("path", ["artifacts/7/r/artifacts/x", "artifacts?path=7/r"])
+async def test_without_mlflow_every_kind_of_route_says_so(database: Database, path: str) -> None:
+    client = TrackingClient("http://127.0.0.1:1")
+    home = await a_home(database, mlflow_id="7")
+    async with door(application(database, client), home.token) as http:
+        answer = await http.get(f"/api/2.0/mlflow-artifacts/{path}")
+    assert (answer.status_code, answer.json()["message"]) == (503, "The tracking server does not answer now.")
+    await client.close()
+
+
+@SQLITE
+async def test_bodies_that_mlflow_would_choke_on(database: Database) -> None:
+    client = TrackingClient("http://127.0.0.1:1")
+    home = await a_home(database, mlflow_id="7")
+    async with door(application(database, client), home.token) as http:
+        for content, status in (
+            (b"[" * 100_000, 400),
+            (b"[]", 400),
+            (b'"x"', 400),
+            (b"\xff", 400),
+            (b'{"run_id": 7}', 400),
+            (b'{"run_id": "a", "runId": "a"}', 400),
+            (b"{}", 400),
+            (b'{"x": "' + b"y" * (8 * 2**20) + b'"}', 413),
+        ):
+            answer = await http.post("/api/2.0/mlflow/runs/update", content=content)
+            assert answer.status_code == status, content[:40]
+            assert answer.json()["error_code"] == "INVALID_PARAMETER_VALUE"
+        packed = await http.post("/api/2.0/mlflow/runs/update", content=b"{}", headers={"content-encoding": "gzip"})
+        assert packed.status_code == 400
+    await client.close()
