@@ -86,6 +86,10 @@ class RenderedJob:
     """As shown in a preview; the tag of the attempt is added when it is run."""
     login_commands_before: tuple[str, ...] = ()
     login_commands_after: tuple[str, ...] = ()
+    project_path: str = "."
+    git_ref: str = ""
+    """As in the request: login-node commands find themselves in the directory of the MLproject, and the commit in
+    MANTIK_GIT_REF."""
     warnings: tuple[str, ...] = ()
     """Sentences: what the site cannot take or what is read in a surprising way."""
 

@@ -21,11 +21,9 @@ def advice(root: Node) -> Iterator[ConfigProblem]:
         message = f"{size.value} is read as {size.value} MiB, NOT gigabytes, as the published client does"
         yield _warning(size, f"{message}; write {size.value}M, or {size.value}G for gigabytes")
     if cpus and _is_scalar(cpus) and all(key not in asked for key in ("TasksPerNode", "CPUsPerTask")):
-        yield _warning(
-            cpus,
-            f"without TasksPerNode and CPUsPerTask this starts {cpus.value} tasks on each node and sets "
-            f"SRUN_CPUS_PER_TASK to {cpus.value}, as the published client does; write TasksPerNode and CPUsPerTask",
-        )
+        also = "" if _sets_srun(root) else f" and sets SRUN_CPUS_PER_TASK to {cpus.value}"
+        message = f"without TasksPerNode and CPUsPerTask this starts {cpus.value} tasks on each node{also}"
+        yield _warning(cpus, f"{message}, as the published client does; write TasksPerNode and CPUsPerTask")
 
 
 def _empty(node: Node) -> Iterator[ConfigProblem]:
@@ -36,6 +34,11 @@ def _empty(node: Node) -> Iterator[ConfigProblem]:
         if child.value is None and child.path != ("Local",):
             yield _warning(child, "has no value, so it counts as not given; give it one or remove the key")
         yield from _empty(child)
+
+
+def _sets_srun(root: Node) -> bool:
+    path = ("Environment", "Variables", "SRUN_CPUS_PER_TASK")
+    return root.find(path) is not root.find(path[:-1])
 
 
 def _is_scalar(node: Node) -> bool:

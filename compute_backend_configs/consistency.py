@@ -19,7 +19,7 @@ class Contradiction:
 
 def contradictions(config: Mapping[str, object]) -> Iterator[Contradiction]:
     """All contradictions of a config's data; values that are not valid by themselves are passed over."""
-    sites = [key for key in SITE_KEYS if config.get(key) is not None or (key == "Local" and key in config)]
+    sites = [key for key, value in config.items() if key in SITE_KEYS and (value is not None or key == "Local")]
     wanted = ", ".join(SITE_KEYS)
     if not sites:
         yield Contradiction((), f"names no site; give exactly one of {wanted}", SITE_KEYS)
@@ -29,10 +29,10 @@ def contradictions(config: Mapping[str, object]) -> Iterator[Contradiction]:
     if isinstance(environment, Mapping) and environment.get("Apptainer") and environment.get("Python"):
         yield Contradiction(("Environment", "Python"), "cannot stand beside Apptainer; keep one of them")
     resources = config.get("Resources")
-    if resources is None and sites != ["Local"]:
+    if resources is None and "Local" not in sites:
         yield Contradiction(("Resources",), "is missing; it needs at least `Queue`", ("Resources",))
     if isinstance(resources, Mapping):
-        if resources.get("Queue") is None and sites != ["Local"]:
+        if resources.get("Queue") is None and "Local" not in sites:
             message = "is missing; name the queue (partition) to submit to"
             yield Contradiction(("Resources", "Queue"), message, ("Queue",))
         yield from _counts(resources)

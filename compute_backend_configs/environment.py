@@ -59,7 +59,8 @@ class Apptainer(Section):
     """An image that the command runs in."""
 
     path: Line = Field(
-        alias="Path", description="`local`: a file of the project, relative to it; `remote`: absolute on the site."
+        alias="Path",
+        description="`local`: relative to the project; `remote`: on the site, as `/...` or `$PROJECT/...`.",
     )
     type: ImageType = Field(default="local", alias="Type", description="Where the image is.")
     options: Options = Field(
@@ -69,7 +70,7 @@ class Apptainer(Section):
     @model_validator(mode="after")
     def path_suits_type(self) -> "Apptainer":
         path = PurePosixPath(self.path)
-        if self.type == "remote" and not path.is_absolute():
+        if self.type == "remote" and not self.path.startswith(("/", "$")):  # the site's shell expands $PROJECT/a.sif
             raise fault(f"Path must be absolute for `Type: remote`, not {show(self.path)}", self.path, "/...")
         if self.type == "local" and (path.is_absolute() or ".." in path.parts):
             message = f"Path must lie inside the project for `Type: local`, not {show(self.path)}"

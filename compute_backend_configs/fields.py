@@ -24,7 +24,7 @@ class Section(BaseModel):
 
 def fault(message: str, given: object = None, allowed: str | None = None) -> PydanticCustomError:
     """The error of a field; `message` is the whole sentence."""
-    shown = None if given is None else show(given)
+    shown = None if given is None else show(given).strip("`")
     return PydanticCustomError("field", "{message}", {"message": message, "given": shown, "allowed": allowed})
 
 

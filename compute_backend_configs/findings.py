@@ -22,7 +22,9 @@ def nearest(key: str, known: list[str]) -> str | None:
     folded = {one.casefold(): one for one in known}
     plain = key.casefold().replace("_", "").replace("-", "")
     found = get_close_matches(plain[:64], folded, n=1, cutoff=0.7)
-    return folded[found[0]] if found else None
+    if found:
+        return folded[found[0]]
+    return next((one for one in known if len(plain) > 2 and one.casefold().startswith(plain)), None)
 
 
 def model_at(path: Path) -> type[BaseModel] | None:
@@ -37,11 +39,14 @@ def model_at(path: Path) -> type[BaseModel] | None:
 
 
 def problems_of(error: ValidationError, root: Node) -> Iterator[ConfigProblem]:
+    found: list[tuple[str, Path, ConfigProblem]] = []
     for one in error.errors(include_url=False):
-        path: Path = one["loc"]
-        if path == () and one["type"] == "field":
-            continue  # contradictions; the loader asks for them itself, also when fields are wrong
-        yield _problem(one["type"], path, root, one.get("ctx", {}))
+        kind, path = one["type"], one["loc"]
+        if path != () or kind != "field":  # contradictions; the loader asks for them itself, also beside other errors
+            found.append((kind, path, _problem(kind, path, root, one.get("ctx", {}))))
+    for kind, path, problem in found:
+        if kind != "missing" or not any(f"did you mean `{path[-1]}`?" in other.message for *_, other in found):
+            yield problem
 
 
 def _problem(kind: str, path: Path, root: Node, context: dict[str, Any]) -> ConfigProblem:
@@ -54,8 +59,10 @@ def _problem(kind: str, path: Path, root: Node, context: dict[str, Any]) -> Conf
         return node.problem(context["message"], given=context["given"], allowed=context["allowed"])
     given = show(node.value)
     if kind in ("model_type", "dict_type"):
-        return node.problem(f"must be a mapping of keys to values, not {given}", given=given, allowed="a mapping")
-    return node.problem(f"is not valid: {given}", given=given)
+        return node.problem(
+            f"must be a mapping of keys to values, not {given}", given=given.strip("`"), allowed="a mapping"
+        )
+    return node.problem(f"is not valid: {given}", given=given.strip("`"))
 
 
 def _unknown(key: str, parent: Path, node: Node) -> ConfigProblem:

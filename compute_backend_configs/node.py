@@ -130,5 +130,7 @@ def show(value: object) -> str:
     if isinstance(value, list | tuple):
         return "a list"
     text = str(value)
+    if not text:
+        return "an empty text"
     text = text if text.isprintable() else repr(text)[1:-1]
     return f"`{text}`" if len(text) <= SHOWN else f"`{text[: SHOWN - 3]}...`"

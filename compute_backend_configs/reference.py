@@ -1,5 +1,6 @@
-"""Writes the reference page of the config: `python -m compute_backend_configs.reference`."""
+"""Writes the reference page of the config: `python -m compute_backend_configs.reference [TARGET]`."""
 
+import sys
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -74,4 +75,5 @@ def _default(field: FieldInfo) -> str:
 
 
 if __name__ == "__main__":
-    FILE.write_text(page(), encoding="utf-8")
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else FILE
+    target.write_text(page(), encoding="utf-8")

@@ -1,6 +1,7 @@
-"""Writes `schema.json`: `python -m compute_backend_configs.schema`."""
+"""Writes `schema.json`: `python -m compute_backend_configs.schema [TARGET]`."""
 
 import json
+import sys
 from pathlib import Path
 
 from compute_backend_configs.shape import json_schema
@@ -13,4 +14,5 @@ def schema_text() -> str:
 
 
 if __name__ == "__main__":
-    FILE.write_text(schema_text(), encoding="utf-8")
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else FILE
+    target.write_text(schema_text(), encoding="utf-8")

@@ -39,6 +39,8 @@ def _syntax(error: yaml.MarkedYAMLError) -> str:
     problem = error.problem or "cannot be read"
     if "'\\t'" in problem:
         return "a tab is used for indentation; YAML allows only spaces there"
+    if "cannot start any token" in problem or error.context in ("while scanning an alias", "while scanning an anchor"):
+        return "a value that starts with one of * & % @ ` needs quotes"
     context = f" ({error.context})" if error.context else ""
     return f"not valid YAML or JSON: {problem}{context}"
 

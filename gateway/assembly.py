@@ -47,6 +47,7 @@ async def assembled(settings: Settings) -> AsyncIterator[Gateway]:
         db = Database(settings.database_url, pool_size=settings.database_pool)
         stack.push_async_callback(db.close)
         vault = Vault(keys)
+        await _rotate(db, vault)
         tracking = await _tracking(settings, stack)
         projects = ProjectReader()
         stack.callback(projects.close)
@@ -65,6 +66,14 @@ async def assembled(settings: Settings) -> AsyncIterator[Gateway]:
         engine.start()
         stack.push_async_callback(engine.stop)
         yield Gateway(replace(context, engine=engine), first_login)
+
+
+async def _rotate(db: Database, vault: Vault) -> None:
+    """Secrets of older keys go over to the first one, so that the others can be taken out after this start."""
+    more = True
+    while more:
+        async with db.transaction() as session:
+            more = await vault.rotate(session) > 0
 
 
 def _engine(context: Context) -> Engine:

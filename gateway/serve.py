@@ -18,6 +18,7 @@ from gateway.errors import Conflict, Unavailable
 from gateway.settings import Settings
 
 LOCK_FILE = "gateway.lock"
+_BACKLOG = 2048
 Say = Callable[[str], None]
 
 
@@ -99,12 +100,13 @@ def _locked(settings: Settings) -> Iterator[None]:
 
 @contextmanager
 def _listening(settings: Settings) -> Iterator[socket.socket]:
-    """Bind before anything is started, so that a taken port is told at once."""
+    """Bind before anything is started: a taken port is told at once, and early requests wait instead of failing."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((settings.host, settings.port))
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         raise Unavailable(

@@ -10,7 +10,7 @@ from backends.spec import JobRef, Outcome, Phase
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-class Killed(Exception):  # noqa: N818
+class Killed(Exception):
     """The job ended by a signal."""
 
     def __init__(self, signal: int) -> None:

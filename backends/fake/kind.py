@@ -23,13 +23,14 @@ class FakeKind:
             submit_command=("submit",),
             login_commands_before=environment.pre_run_command_on_login_node,
             login_commands_after=environment.post_run_command_on_login_node,
+            project_path=request.project_path,
+            git_ref=request.git_ref,
         )
 
     def open(self, site: Site, credentials: CredentialSource) -> AbstractAsyncContextManager[Backend]:
-        return _opened(self.site, credentials)
+        return _opened(self.site)
 
 
 @asynccontextmanager
-async def _opened(site: FakeSite, credentials: CredentialSource) -> AsyncIterator[Backend]:
-    await credentials.get()
+async def _opened(site: FakeSite) -> AsyncIterator[Backend]:
     yield FakeBackend(site)

@@ -7,7 +7,7 @@ from backends.host.shell import Completed
 from backends.reasons import Reason
 from backends.spec import FileInfo
 
-NOT_THERE, LEAVES, AGAIN, USAGE = 65, 66, 75, 64
+FAILED, NOT_THERE, LEAVES = 1, 65, 66
 _FULL = ("no space left on device", "disk quota exceeded", "file table overflow")
 
 
@@ -24,9 +24,10 @@ def checked(done: Completed, what: str, reason: Reason = Reason.PREPARE_FAILED) 
         raise JobNotFound(f"The site has no such file or directory: {what}.", text=text)
     if done.code == LEAVES:
         raise JobNotFound(f"{last}: only files of the run can be read.", text=text)
-    if done.code == AGAIN:
-        raise SiteUnavailable(f"The site could not {what} now: {last}.", text=text)
-    raise InvalidJob(f"The site could not {what}: {last}.", reason=reason, text=text)
+    if done.code == FAILED and text:
+        raise InvalidJob(f"The site could not {what}: {last}.", reason=reason, text=text)
+    # A shell that was killed, had no process left or lost its connection: no word about the job.
+    raise SiteUnavailable(f"The site could not {what} now: {last}.", text=text)
 
 
 def key_values(text: str) -> dict[str, str]:

@@ -1,13 +1,14 @@
 """The backend contract over a shell and a scheduler's dialect: what this machine and a login node have in common."""
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from posixpath import join, normpath
 
 from backends.errors import InvalidJob, JobNotFound, SiteUnavailable, SubmitUncertain
 from backends.host.answers import checked, file_info, key_values, number
-from backends.host.environment import environment_file
+from backends.host.environment import environment_file, login_script
 from backends.host.evidence import REVOKED, Files, parse_evidence
 from backends.host.outcome import decide
 from backends.host.places import Place, archive
@@ -24,6 +25,7 @@ from backends.spec import (
     JobRef,
     JobSpec,
     JobStatus,
+    Outcome,
     Phase,
     Revoked,
     Site,
@@ -35,40 +37,59 @@ UPLOAD = 4 << 20
 LOGIN_TIME_LIMIT = 1800
 """Seconds for the commands on the login node, unless the site has `loginTimeLimit`."""
 WAIT_FIRST, WAIT_MOST = 0.2, 5.0
+MOST_SUBMITS = 1000
+SHARED_FILE_SYSTEMS = frozenset(
+    {"afs", "beegfs", "ceph", "cephfs", "fhgfs", "fuseblk", "gfs2", "gpfs", "lustre", "nfs", "ocfs2", "panfs", "smb2"}
+)
+"""As `stat -f` names them. Of any other nobody knows whether the compute nodes see it."""
+ACCOUNTING_LAG = 5
+"""Polls that wait for accounting to say why a job was killed before its own exit file decides alone."""
 
 
 class HostBackend:
     """See `backends.backend.Backend`. `open_backend` of a kind subclasses it for what `check` can tell besides."""
+
+    has_accounting = True
+    """Whether the scheduler tells of every job how it ended, if a little late."""
 
     def __init__(self, shell: Shell, scheduler: Scheduler, site: Site) -> None:
         self._shell = shell
         self._scheduler = scheduler
         self._site = site
         self._staging: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._staged: set[str] = set()
+        self._lagging: Counter[JobRef] = Counter()
+        self._root = ""
 
     async def aclose(self) -> None:
         await self._shell.aclose()
 
     async def check(self) -> SiteInfo:
-        done = await self._shell.run("check", self._site.work_directory)
-        values = key_values(checked(done, "make and write the work directory").decode(errors="replace"))
-        shared = values.get("filesystem", "") in ("lustre", "gpfs", "nfs", "beegfs", "fuseblk", "cephfs", "ceph")
+        values = await self._facts()
         return SiteInfo(
             user=values.get("user", ""),
             host=values.get("host", ""),
             version="",
-            work_directory=values.get("root", ""),
+            work_directory=values["root"],
             free_bytes=number(values.get("bytes")),
             free_inodes=number(values.get("inodes")),
-            shared_file_system=shared or None,
+            shared_file_system=values.get("filesystem", "") in SHARED_FILE_SYSTEMS or None,
         )
+
+    async def _facts(self) -> Mapping[str, str]:
+        """What the host says of itself; makes the work directory and proves that it can be written."""
+        done = await self._shell.run("check", self._site.work_directory)
+        values = key_values(checked(done, "make and write the work directory").decode(errors="replace"))
+        if not values.get("root", "").startswith("/"):
+            raise SiteUnavailable(
+                "The site's answer was cut; it is asked again.", text=done.stdout.decode(errors="replace")
+            )
+        self._root = values["root"]
+        return values
 
     async def stage(self, bundle: CodeBundle) -> None:
         async with self._staging[bundle.sha256]:
             for _ in range(3):
                 if await self._upload(bundle):
-                    self._staged.add(bundle.sha256)
                     return
         message = "The code arrived damaged three times. Check the work directory's file system."
         raise InvalidJob(message, reason=Reason.STAGE_IN_FAILED)
@@ -95,7 +116,7 @@ class HostBackend:
             ("after.sh", spec.job.login_commands_after),
         ):
             if commands:
-                files[name] = ("\n".join(commands) + "\n").encode()
+                files[name] = login_script(spec, commands)
         words = (spec.run_id, str(spec.attempt), spec.code.sha256, spec.lineage_id)
         done = await self._shell.run("layout", self._site.work_directory, *words, stdin=archive(files), time_limit=300)
         location = checked(done, "lay out the run's directory").decode().strip().splitlines()[-1]
@@ -133,37 +154,51 @@ class HostBackend:
 
     async def start(self, handle: Handle) -> JobRef:
         submit = self._scheduler.submit(handle.tag)
-        done = await self._shell.run("start", *Place.of(handle).words, *submit.argv, time_limit=120)
+        for k in range(1, MOST_SUBMITS):
+            kind, answer = await self._submit(handle, submit, k)
+            if answer is None:
+                return await self._unanswered(handle, kind)
+            try:
+                return JobRef(submit.parse(*answer), handle)
+            except SiteUnavailable:
+                # That command surely submitted nothing, so another one may follow it: now, when it was an earlier
+                # call's, and at the next call when it was ours.
+                if kind == "fresh":
+                    raise
+            except SubmitUncertain:
+                found = await self.find(handle.tag)
+                if found.refs:
+                    return found.refs[0]
+                raise
+        raise SubmitUncertain(f"The site took no job in {MOST_SUBMITS} tries.")
+
+    async def _submit(self, handle: Handle, submit: Command[str], k: int) -> tuple[str, tuple[int, str, str] | None]:
+        """What came of submit command `k` (exit code, stdout, stderr), and whether it was issued just now."""
+        words = (*Place.of(handle).words, str(k), *submit.argv)
+        done = await self._shell.run("start", *words, time_limit=120)
         try:
             text = checked(done, "submit the job")
         except JobNotFound as error:
             raise SubmitUncertain("The attempt's directory is gone from the site.", text=error.text) from None
         head, _, rest = text.partition(b"\n")
-        words = head.decode().split()
-        if words[:1] == ["answer"]:
-            size = int(words[2])
-            out, err = rest[:size].decode(errors="replace"), rest[size:].decode(errors="replace")
-            return await self._answered(handle, submit, int(words[1]), out, err)
+        kind, *values = head.decode().split()
+        if kind != "answer":
+            return f"{kind} {rest.decode()}", None
+        fresh, code, size = values
+        out, err = rest[: int(size)], rest[int(size) :]
+        return fresh, (int(code), out.decode(errors="replace"), err.decode(errors="replace"))
+
+    async def _unanswered(self, handle: Handle, told: str) -> JobRef:
+        """The submit command left no answer, or there is no ticket: the site's jobs and the fence say what is."""
+        kind, *fences = told.split()
+        if kind == "noticket" and fences == [REVOKED]:
+            raise SubmitUncertain("The gateway took the attempt back; it can never run.")
+        if kind == "noticket" and fences:
+            return JobRef(next(fence for fence in fences if fence != REVOKED), handle)
         found = await self.find(handle.tag)
         if found.refs:
             return found.refs[0]
-        fences = rest.decode().split()
-        if words == ["noticket"] and fences and fences[0] != REVOKED:
-            return JobRef(fences[0], handle)
         raise SubmitUncertain("An earlier submit left no answer, and the site shows no job of this run yet.")
-
-    async def _answered(self, handle: Handle, submit: Command[str], code: int, out: str, err: str) -> JobRef:
-        try:
-            return JobRef(submit.parse(code, out, err), handle)
-        except SiteUnavailable:
-            # Surely not submitted: the next start may try again.
-            await self._shell.run("unstart", *Place.of(handle).words)
-            raise
-        except SubmitUncertain:
-            found = await self.find(handle.tag)
-            if found.refs:
-                return found.refs[0]
-            raise
 
     async def find(self, tag: str) -> Found:
         refs: dict[str, None] = {}
@@ -180,8 +215,7 @@ class HostBackend:
 
     async def _location(self, tag: str) -> str:
         run, _, attempt = tag.removeprefix("mantik-").rpartition("-")
-        done = await self._shell.run("check", self._site.work_directory)
-        return join(key_values(checked(done, "find the work directory").decode())["root"], run, attempt)
+        return join(self._root or (await self._facts())["root"], run, attempt)
 
     async def _ask(self, command: Command[T_co], stdin: bytes = b"") -> T_co:
         done = await self._shell.run("run", *command.argv, stdin=stdin)
@@ -204,16 +238,22 @@ class HostBackend:
             return {}
         queue = await self._ask(self._scheduler.queue([ref.id for ref in refs]))
         gone = [ref.id for ref in refs if ref.id not in queue or queue[ref.id].phase is Phase.ENDED]
-        history: Mapping[str, Record] = {}
+        # After the queue: a job that left it has written what it will write.
+        history, files = await asyncio.gather(self._history(gone), self._evidence(refs))
+        found = {ref: files.get(Place.of(ref.handle).name, Files()) for ref in refs}
+        if isinstance(history, SiteUnavailable):
+            # Who left an exit file needs no accounting; of the others nothing can be said, not that they are missing.
+            if any(ref.id in gone and decide(ref.id, None, found[ref]) is None for ref in refs):
+                raise history
+            history = {}
+        return {ref: self._status(ref, queue, history, found[ref]) for ref in refs}
+
+    async def _history(self, gone: Sequence[str]) -> Mapping[str, Record] | SiteUnavailable:
         asked = self._scheduler.history(gone) if gone else None
-        if asked is not None:
-            try:
-                history = await self._ask(asked)
-            except SiteUnavailable:
-                # Without accounting the files and the queue's own last words have to do.
-                history = {}
-        files = await self._evidence(refs)
-        return {ref: self._status(ref, queue, history, files.get(Place.of(ref.handle).name, Files())) for ref in refs}
+        try:
+            return {} if asked is None else await self._ask(asked)
+        except SiteUnavailable as error:
+            return error
 
     async def _evidence(self, refs: Sequence[JobRef]) -> Mapping[str, Files]:
         found: dict[str, Files] = {}
@@ -243,6 +283,15 @@ class HostBackend:
             # Accounting is behind: it still shows as live what the queue has let go.
             record = None
         outcome = None if live else decide(ref.id, record, files)
+        if outcome and record is None and self._lags(ref, outcome):
+            return JobStatus(
+                ref,
+                Phase.RUNNING,
+                "COMPLETING",
+                log_size=files.log_size,
+                log_identity=files.log_identity,
+                fence=files.fence,
+            )
         phase = record.phase if live and record is not None else (Phase.ENDED if outcome else Phase.MISSING)
         ended = files.exit.ended_at if files.exit and outcome else (record.ended_at if record else None)
         return JobStatus(
@@ -263,14 +312,23 @@ class HostBackend:
             usage=dict(record.usage) if record else {},
         )
 
+    def _lags(self, ref: JobRef, outcome: Outcome) -> bool:
+        """Whether accounting may yet say why a signal ended the job: a limit, a lack of memory, an operator."""
+        if outcome.signal is None or not self.has_accounting or self._lagging[ref] >= ACCOUNTING_LAG:
+            self._lagging.pop(ref, None)
+            return False
+        self._lagging[ref] += 1
+        return True
+
     async def cancel(self, ref: JobRef) -> None:
         await self._ask(self._scheduler.cancel(ref.id))
 
     async def finish(self, handle: Handle) -> None:
-        try:
-            await self._on_login_node(handle, "after")
-        finally:
-            await self._forget(handle)
+        with suppress(JobNotFound):  # a directory that is gone has neither commands nor secrets
+            try:
+                await self._on_login_node(handle, "after")
+            finally:
+                await self._forget(handle)
 
     async def stat(self, handle: Handle, path: str, area: FileArea = "attempt") -> FileInfo:
         done = await self._shell.run("stat", *Place.of(handle).words, area, path)

@@ -7,6 +7,7 @@
 # Exit codes: 0 done, 64 usage, 65 there is no such file, 66 a path leaves its directory, 75 try again, 1 failed.
 set -u
 umask 077
+LOCALE=${LC_ALL-}
 export LC_ALL=C
 usage() { echo "mantik: $*" >&2; exit 64; }
 fail() { echo "mantik: $*" >&2; exit 1; }
@@ -20,9 +21,13 @@ expand() { # TEMPLATE -> REPLY: variables only, nothing is run
   local rest=$1 out='' name
   while [[ $rest =~ ^([^$]*)\$(\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))(.*)$ ]]; do
     name=${BASH_REMATCH[3]}${BASH_REMATCH[4]}
+    out+=${BASH_REMATCH[1]} rest=${BASH_REMATCH[5]}
+    # Many sites set $SCRATCH and the like for login shells only; what their profile prints comes before.
+    [ -n "${!name-}" ] || printf -v "$name" %s "$(bash -lc 'printf "\n%s" "${!1-}"' - "$name" 2>/dev/null </dev/null | tail -n 1)"
     [ -n "${!name-}" ] || fail "the work directory $1 uses \$$name, which is not set here"
-    out+=${BASH_REMATCH[1]}${!name} rest=${BASH_REMATCH[5]}
+    out+=${!name}
   done
+  [[ $rest != *'$'* ]] || fail "the work directory $1 may hold \$NAME and \${NAME}, no other \$"
   REPLY=$out$rest
   [[ $REPLY == /* ]] || fail "the work directory $1 is no absolute path here: $REPLY"
 }
@@ -64,16 +69,20 @@ staged() { # SHA: complete, or how many bytes are there
   echo "part $(stat -c %s -- "cache/$1.part" 2>/dev/null || echo 0)"
 }
 
-stage() { # ROOT SHA OFFSET SIZE, bytes on stdin
-  [[ $2 =~ ^[0-9a-f]{64}$ ]] || usage "bad hash"
+stage() { # ROOT SHA OFFSET SIZE, bytes on stdin. Two that upload the same at once write the same bytes in the same places
+  [[ $2 =~ ^[0-9a-f]{64}$ && $3 =~ ^([0-9]+|-)$ && $4 =~ ^[0-9]+$ ]] || usage "bad hash, offset or size"
   mkdir -p -- "$1/cache" || exit 1
   cd -- "$1" || exit 1
   if [ -e "cache/$2.tar.gz" ] || [ "$3" = - ]; then staged "$2"; return; fi
   local part=cache/$2.part
-  touch -- "$part" && truncate -s "$3" -- "$part" && cat >>"$part" || exit 1
-  [ "$(stat -c %s -- "$part")" -ge "$4" ] || { staged "$2"; return; }
-  if [ "$(sha256sum <"$part" | cut -d' ' -f1)" != "$2" ]; then rm -f -- "$part"; echo corrupt; return; fi
-  mv -T -- "$part" "cache/$2.tar.gz" && staged "$2"
+  dd of="$part" bs=256K oflag=seek_bytes seek="$3" conv=notrunc iflag=fullblock status=none || exit 1
+  [ "$(stat -c %s -- "$part" 2>/dev/null || echo 0)" -ge "$4" ] || { staged "$2"; return; }
+  if [ "$(sha256sum <"$part" 2>/dev/null | cut -d' ' -f1)" = "$2" ]; then
+    mv -T -- "$part" "cache/$2.tar.gz" 2>/dev/null
+  elif [ ! -e "cache/$2.tar.gz" ]; then
+    rm -f -- "$part"; echo corrupt; return
+  fi
+  staged "$2"
 }
 
 # ------------------------------------------------------------------ prepare
@@ -118,12 +127,14 @@ detached() { # ROOT RUN N before|after LIMIT: running, or `exit CODE` and the la
   if [ ! -e "$what.exit" ] && mkdir "$what.started" 2>/dev/null; then
     (
       cd ../code || exit 1
-      MANTIK_WORKING_DIRECTORY=$(cd .. && pwd -P)/code
-      export MANTIK_WORKING_DIRECTORY UC_WORKING_DIRECTORY=$MANTIK_WORKING_DIRECTORY
-      here=../$3
+      if [ -n "$LOCALE" ]; then LC_ALL=$LOCALE; else unset LC_ALL; fi
+      here=$PWD
+      here=${here%/code}/$3
       # shellcheck disable=SC2016  # the inner shell expands its own arguments
+      # A login shell, for there `module` and the paths of the site are set.
       setsid bash -c '
-        timeout -k 10 "$1" bash -e "$2/$3.sh" </dev/null >>"$2/$3.log" 2>&1
+        timeout -k 10 "$1" bash -lc "[ ! -e \"\$1/env\" ] || . \"\$1/env\"; set -e; . \"\$1/\$2.sh\"" - "$2" "$3" \
+          </dev/null >>"$2/$3.log" 2>&1
         echo $? >"$2/$3.exit.part"; mv -T "$2/$3.exit.part" "$2/$3.exit"' - "$5" "$here" "$what" \
         </dev/null >/dev/null 2>&1 &
       echo "$(hostname) $!" >"$here/$what.started/process"
@@ -143,31 +154,43 @@ detached() { # ROOT RUN N before|after LIMIT: running, or `exit CODE` and the la
 ticket() { into_attempt "$1" "$2" "$3"; lay_ticket || fail "the ticket could not be laid"; }
 
 # ------------------------------------------------------------------ start, revoke
-reply() { echo "answer $(cat submitted/rc) $(stat -c %s submitted/out)"; cat submitted/out submitted/err; }
+# Each submit command has a directory `submitted/<k>`, and who makes it issues the command. After the answer k another
+# one may follow only when that answer says that surely nothing was submitted: then k+1 has exactly one maker again.
+reply() { # KIND DIRECTORY: `answer KIND CODE SIZE`, stdout of that size, stderr
+  echo "answer $1 $(<"$2/code") $(stat -c %s -- "$2/out")"; cat -- "$2/out" "$2/err"
+}
 
-start() { # ROOT RUN N ARGV...: at most one submit for ever; its answer is kept and given again
-  into_attempt "$1" "$2" "$3"; shift 3
+start() { # ROOT RUN N K ARGV...: the answer of submit K, which is issued unless it was
+  into_attempt "$1" "$2" "$3"
+  [[ $4 =~ ^[0-9]+$ ]] || usage "bad number $4"
+  local dir=submitted/$4
+  shift 4
   if [ "$1" != launch ]; then
     program "$@"
     [[ $REPLY == 'sbatch '* ]] || usage "not allowed: $*"
   fi
-  if mkdir submitted 2>/dev/null; then
-    if [ ! -e ticket ]; then rmdir submitted; echo "noticket"; fences; return; fi
-    if [ "$1" = launch ]; then launch; else "$@"; fi >submitted/out 2>submitted/err </dev/null
-    echo $? >submitted/rc.part; mv -T submitted/rc.part submitted/rc
+  # What was begun is brought to its end, although the gateway may have gone.
+  trap '' HUP PIPE
+  if [ ! -d "$dir" ]; then
+    if [ ! -e ticket ]; then echo noticket; fences; return; fi
+    mkdir -p submitted || exit 1
+    if mkdir "$dir" 2>/dev/null; then
+      # Opened before the command runs: on a full disk it is not run at all.
+      if ! { : >"$dir/out" && : >"$dir/err" && : >"$dir/code.part"; }; then rm -rf -- "$dir"; exit 1; fi
+      if [ "$1" = launch ]; then launch; else "$@"; fi >"$dir/out" 2>"$dir/err" </dev/null
+      echo $? >"$dir/code.part"; mv -T -- "$dir/code.part" "$dir/code"
+      reply fresh "$dir"
+      return
+    fi
+    [ -d "$dir" ] || mkdir -- "$dir" || exit 1
   fi
   # Another call of ours may be at it just now; an answer that will never come is `open`.
-  for _ in $(seq 100); do
-    [ -e submitted/rc ] || [ ! -d submitted ] && break
-    [ $(($(date +%s) - $(stat -c %Y submitted))) -lt 15 ] || break
+  for _ in $(seq 150); do
+    [ ! -e "$dir/code" ] || break
+    [ $(($(date +%s) - $(stat -c %Y "$dir"))) -lt 15 ] || break
     sleep 0.1
   done
-  if [ -e submitted/rc ]; then reply; elif [ -d submitted ]; then echo open; else fail "cannot write in $PWD"; fi
-}
-
-unstart() { # ROOT RUN N: only after an answer that says that nothing was submitted
-  into_attempt "$1" "$2" "$3"
-  [ ! -e submitted/rc ] || mv -T submitted "submitted.$(date +%s).$$"
+  if [ -e "$dir/code" ]; then reply recorded "$dir"; else echo open; fi
 }
 
 revoke() { # ROOT RUN N: `fences` and their names; `gone` when the directory provably is not there
@@ -202,7 +225,7 @@ evidence() { # ROOT, lines `RUN/N` on stdin: per attempt its fences, exit file a
     done
     if [ -e "$dir/mantik.log" ]; then logs+=("$dir/mantik.log"); fi
   done
-  [ ${#logs[@]} -eq 0 ] || printf '%s\0' "${logs[@]}" | xargs -0 stat -L -c 'log %n %s %d:%i' -- 2>/dev/null
+  [ ${#logs[@]} -eq 0 ] || printf '%s\0' "${logs[@]}" | xargs -0 stat -L -c 'log %n %s %i.%W' -- 2>/dev/null
   echo end
 }
 
@@ -213,15 +236,17 @@ area() { # ROOT RUN N attempt|run
 }
 read_file() { # ROOT RUN N AREA PATH OFFSET LIMIT
   area "$1" "$2" "$3" "$4"; inside "$5"; [ -f "$REPLY" ] || exit 65
+  # Tokens and secrets are for the job alone.
+  [[ ! $REPLY =~ /$2/[0-9]+/env$ ]] || exit 65
   exec dd if="$REPLY" bs=256K iflag=skip_bytes,count_bytes skip="$6" count="$7" status=none
 }
 stat_file() { # ROOT RUN N AREA PATH
   area "$1" "$2" "$3" "$4"; inside "$5"
-  find "$REPLY" -maxdepth 0 -printf '%s %y %T@ %D:%i\n'
+  find "$REPLY" -maxdepth 0 -printf '%s %y %T@ %i.%B@\n'
 }
 list_files() { # ROOT RUN N AREA PATH
   area "$1" "$2" "$3" "$4"; inside "$5"; [ -d "$REPLY" ] || exit 65
-  find "$REPLY" -mindepth 1 -maxdepth 1 -printf '%s %y %T@ %D:%i %f\0'
+  find "$REPLY" -mindepth 1 -maxdepth 1 -printf '%s %y %T@ %i.%B@ %f\0'
 }
 remove() { # ROOT RUN N AREA
   run_name "$2"; attempt_name "$3"; into_root "$1"
@@ -243,6 +268,8 @@ program() { # ARGV -> REPLY: the program behind `env -u NAME... NAME=VALUE...`, 
   done
   name=${1-}
   while [ $# -gt 1 ] && [ -z "$word" ]; do shift; [[ $1 == -* ]] || word=$1; done
+  # Some sites put their scheduler into the path of login shells only.
+  command -v "$name" >/dev/null || PATH=$(bash -lc 'printf "\n%s" "$PATH"' 2>/dev/null </dev/null | tail -n 1):$PATH
   REPLY="$name $word"
 }
 scheduler() { # ARGV: only what asks or cancels; submitting is `start`
@@ -280,7 +307,8 @@ launch() { # starts the supervisor of job.sh in a session of its own, as the fil
   local name seconds=0
   mapfile -t how <submit
   [ "${how[0]-}" != timeout ] || seconds=${how[1]}
-  for name in HOME USER LOGNAME PATH LANG LC_ALL TZ TMPDIR SHELL; do
+  [ -z "$LOCALE" ] || keep+=("LC_ALL=$LOCALE")
+  for name in HOME USER LOGNAME PATH LANG TZ TMPDIR SHELL; do
     [ -n "${!name-}" ] && keep+=("$name=${!name}")
   done
   env -i "${keep[@]}" setsid bash "$SELF" supervise "$seconds" </dev/null >/dev/null 2>&1 &
@@ -327,7 +355,8 @@ stop_process() { # ID: TERM to its session, KILL after the grace; the supervisor
   local pid=${1#*.} session
   pid=${pid%%.*}
   started "$pid" && [ "$REPLY" = "$1" ] || return 0
-  session=$(ps -o sid= -p "$pid" | tr -d ' ')
+  session=$(<"/proc/$pid/stat") 2>/dev/null || return 0
+  read -r _ _ _ session _ <<<"${session##*) }"
   [ -n "$session" ] && [ "$session" -gt 1 ] || return 0
   signal_session "$session" TERM "$session"
   # shellcheck disable=SC2016  # the inner shell expands its own arguments
@@ -349,6 +378,7 @@ case $verb in
   kill_session) signal_session "$1" KILL "$1"; exit ;;
   processes) processes; exit ;;
   stop) stop_process "$@"; exit ;;
+  boot) cat /proc/sys/kernel/random/boot_id; exit ;;
   run) scheduler "$@" ;;
 esac
 [ $# -ge 1 ] || usage "a work directory is needed"
@@ -361,7 +391,6 @@ case $verb in
   detached) detached "$@" ;;
   ticket) ticket "$@" ;;
   start) start "$@" ;;
-  unstart) unstart "$@" ;;
   revoke) revoke "$@" ;;
   evidence) evidence "$@" ;;
   job) job "$@" ;;

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from backends.reasons import Reason
+
 REVOKED = "revoked"
 
 
@@ -15,7 +17,10 @@ class ExitFile:
     restarts: int
     code: int
     signal: int | None
+    started_at: datetime
     ended_at: datetime
+    reason: Reason | None = None
+    """Why the command was not even begun: no image, no module."""
 
 
 @dataclass(slots=True)
@@ -66,14 +71,17 @@ def parse_evidence(text: str) -> Mapping[str, Files] | None:
 
 
 def parse_exit(text: str) -> ExitFile | None:
-    """`job=<id> restarts=<n> code=<n> signal=<n or -> started=<s> ended=<s> end`; None when it is not whole."""
+    """`job=<id> restarts=<n> code=<n> signal=<n or -> started=<s> ended=<s> reason=<word or -> end`; None when it is
+    not whole."""
     words = text.split()
     if not words or words[-1] != "end":
         return None
     values = dict(word.partition("=")[::2] for word in words[:-1])
     try:
         signal = None if values["signal"] == "-" else int(values["signal"])
-        ended = datetime.fromtimestamp(int(values["ended"]), UTC)
-        return ExitFile(values["job"], int(values["restarts"]), int(values["code"]), signal, ended)
+        started, ended = (datetime.fromtimestamp(int(values[name]), UTC) for name in ("started", "ended"))
+        word = values["reason"]
+        reason = None if word == "-" else Reason(word)
+        return ExitFile(values["job"], int(values["restarts"]), int(values["code"]), signal, started, ended, reason)
     except (KeyError, ValueError):
         return None

@@ -9,7 +9,6 @@ from backends.spec import EvidenceSource, Outcome, Phase, Result
 COPY_CODES = frozenset({REVOKED_EXIT_CODE, DUPLICATE_EXIT_CODE, NO_FENCE_EXIT_CODE})
 """How a copy ends that did not pass the fence; such an end says nothing of the run."""
 SIGNAL_BASE = 128
-KILL, TERM = 9, 15
 
 
 def decide(job_id: str, record: Record | None, files: Files) -> Outcome | None:
@@ -19,47 +18,54 @@ def decide(job_id: str, record: Record | None, files: Files) -> Outcome | None:
         return None
     written = files.exit
     if written is not None and written.job_id == job_id and (record is None or written.restarts >= record.restarts):
-        return _from_code(written.code, written.signal, EvidenceSource.EXIT_FILE, record, files)
-    if files.site_exit is not None:
-        return _from_code(files.site_exit, None, EvidenceSource.SITE_EXIT_CODE, record, files)
-    if record is None:
-        return None
-    return _from_record(record)
+        reason = written.reason or Reason.EXIT_CODE
+        return _by_code(EvidenceSource.EXIT_FILE, written.code, written.signal, reason, record, files)
+    code = files.site_exit
+    if code is None and record is not None:
+        code = record.exit_code
+    if code is not None:
+        reason = _of_code(code, files, job_id)
+        return _by_code(EvidenceSource.SITE_EXIT_CODE, code, None, reason, record, files)
+    return None if record is None else _by_record(record)
 
 
-def _from_code(code: int, signal: int | None, source: EvidenceSource, record: Record | None, files: Files) -> Outcome:
+def _of_code(code: int, files: Files, job_id: str) -> Reason:
+    """A program may end with a copy's code, too; but then its job is the one that passed the fence."""
+    return Reason.LOST if code in COPY_CODES and files.fence != job_id else Reason.EXIT_CODE
+
+
+def _by_code(
+    source: EvidenceSource, code: int, signal: int | None, reason: Reason, record: Record | None, files: Files
+) -> Outcome:
     text = _text(record)
     if code == 0 and signal is None:
         return Outcome(Result.FINISHED, source, None, 0, None, text)
-    if signal is None and code > SIGNAL_BASE and code <= SIGNAL_BASE + 64:
+    if signal is None and SIGNAL_BASE < code <= SIGNAL_BASE + 64:
         signal = code - SIGNAL_BASE
-    reason = Reason.EXIT_CODE
-    if signal is not None and record is not None and record.reason is not None:
-        reason = record.reason
+    named = record.reason if record is not None else None
+    if named is not None and (signal is not None or source is not EvidenceSource.EXIT_FILE):
+        reason = named
     elif signal is not None and files.time_limit:
         reason = Reason.TIME_LIMIT
-    result = Result.CANCELLED if reason is Reason.CANCELLED_ON_SITE else Result.FAILED
-    return Outcome(result, source, reason, code, signal, text)
+    return Outcome(_result(reason), source, reason, code, signal, text)
 
 
-def _from_record(record: Record) -> Outcome | None:
-    text = _text(record)
-    if record.exit_code in COPY_CODES and not record.signal:
-        # It found no ticket that it could turn into its fence: our code did not run in this copy.
-        return Outcome(Result.FAILED, EvidenceSource.FINAL_STATE, Reason.LOST, record.exit_code, None, text)
-    if record.reason is not None:
-        result = Result.CANCELLED if record.reason is Reason.CANCELLED_ON_SITE else Result.FAILED
-        source = EvidenceSource.SCHEDULER_DETAILS
-        return Outcome(result, source, record.reason, record.exit_code, record.signal, text)
-    if record.exit_code is not None and (record.exit_code or record.signal):
-        source = EvidenceSource.SITE_EXIT_CODE
-        return Outcome(Result.FAILED, source, Reason.EXIT_CODE, record.exit_code, record.signal, text)
-    # The scheduler says it went well, and our own script left no word: nobody knows that the code ran to its end.
-    return Outcome(Result.FAILED, EvidenceSource.FINAL_STATE, Reason.LOST, record.exit_code, record.signal, text)
+def _by_record(record: Record) -> Outcome:
+    """Neither of the two exit codes is there: what the scheduler says besides."""
+    detailed = record.signal is not None
+    source = EvidenceSource.SCHEDULER_DETAILS if detailed else EvidenceSource.FINAL_STATE
+    # A state without a code and a cause, be it the best: nobody knows that the code ran to its end.
+    reason = record.reason or (Reason.EXIT_CODE if detailed else Reason.LOST)
+    return Outcome(_result(reason), source, reason, None, record.signal, _text(record))
+
+
+def _result(reason: Reason) -> Result:
+    return Result.CANCELLED if reason is Reason.CANCELLED_ON_SITE else Result.FAILED
 
 
 def _text(record: Record | None) -> str:
     if record is None:
         return ""
-    codes = "" if record.exit_code is None else f" {record.exit_code}:{record.signal or 0}"
-    return f"{record.state}{codes}"
+    if record.exit_code is None and record.signal is None:
+        return record.state
+    return f"{record.state} {record.exit_code or 0}:{record.signal or 0}"

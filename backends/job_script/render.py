@@ -18,6 +18,8 @@ from compute_backend_configs import ComputeBackendConfig
 
 _OPERATORS = re.compile(r"[();<>|&]+")
 _READ_ONLY = frozenset({"UID", "EUID", "PPID", "BASHOPTS", "SHELLOPTS", "BASH_VERSINFO"})
+_OWN = "mantik_"
+"""The script's own variables begin so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ def render_script(request: JobRequest, directives: Sequence[str] = ()) -> bytes:
         variables=_variables(config),
         python=environment.python.path if environment and environment.python else None,
         container=environment.apptainer if environment else None,
+        image=expanding(environment.apptainer.path) if environment and environment.apptainer else "",
         command=command_line(request),
         before=environment.pre_run_command_on_compute_node if environment else (),
         after=environment.post_run_command_on_compute_node if environment else (),
@@ -60,12 +63,16 @@ def render_script(request: JobRequest, directives: Sequence[str] = ()) -> bytes:
     )
     if "\0" in text:
         raise InvalidJob("A value of the run has a NUL character, which no shell takes.", reason=Reason.INVALID_CONFIG)
-    return text.encode()
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        message = "A value of the run has half a character (a lone surrogate), which is no text."
+        raise InvalidJob(message, reason=Reason.INVALID_CONFIG) from None
 
 
 def _variables(config: ComputeBackendConfig) -> list[Variable]:
     given: Mapping[str, str] = config.environment.variables if config.environment else {}
-    refused = sorted(_READ_ONLY & set(given))
+    refused = sorted(name for name in given if name in _READ_ONLY or name.startswith(_OWN))
     if refused:
         message = f"Environment.Variables.{refused[0]}: the shell does not let it be set. Take it out."
         raise InvalidJob(message, reason=Reason.INVALID_CONFIG)
@@ -81,11 +88,14 @@ def command_line(request: JobRequest) -> str:
     # As published: `srun apptainer run [options] image <command>`. What needs a shell gets one inside the image.
     needs_shell = any(_OPERATORS.fullmatch(t) for t in _tokens(request.command)) or "\n" in request.command
     inner = f"/bin/sh -c {shlex.quote(request.command)}" if needs_shell else request.command
-    path = shlex.quote(image.path)
-    if image.type == "local":
-        path = f'"$MANTIK_WORKING_DIRECTORY"/{shlex.quote(image.path.removeprefix("./"))}'
-    options = " ".join(shlex.quote(option) for option in image.options)
-    return " ".join(word for word in ('"${mantik_launch[@]}" apptainer run', options, path, inner) if word)
+    options = " ".join(expanding(option) for option in image.options)
+    words = ('"${mantik_launch[@]}"', "apptainer run", options, '"$mantik_image"', inner)
+    return " ".join(word for word in words if word)
+
+
+def expanding(text: str) -> str:
+    """One word for the shell, in which `$NAME` and `$(command)` are expanded, as the published client had it."""
+    return '"' + re.sub(r'(["\\`])', r"\\\1", text) + '"'
 
 
 def _tokens(command: str) -> list[str]:
@@ -99,6 +109,12 @@ def _tokens(command: str) -> list[str]:
 
 @cache
 def _template() -> Template:
-    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)  # noqa: S701
+    environment = Environment(  # noqa: S701  the output is no HTML
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        comment_start_string="{##",
+    )
     environment.filters["quote"] = shlex.quote
     return environment.from_string(files("backends.job_script").joinpath("job.sh.jinja").read_text())

@@ -13,13 +13,15 @@ from backends.spec import Queue, Site, SiteInfo
 class LocalBackend(HostBackend):
     """See `backends.backend.Backend`."""
 
+    has_accounting = False
+
     def __init__(self, site: Site) -> None:
         super().__init__(LocalShell(), ProcessTable(), site)
 
     async def check(self) -> SiteInfo:
         info = await super().check()
-        cpus = os.cpu_count()
-        queue = Queue("local", default=True, max_nodes=1, total_nodes=1, cpus_per_node=cpus)
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        queue = Queue("local", True, max_nodes=1, total_nodes=1, cpus_per_node=os.cpu_count(), memory_per_node=memory)
         return replace(info, version=f"{os.uname().sysname} {os.uname().release}", queues=(queue,))
 
     async def _ask(self, command: Command[T_co], stdin: bytes = b"") -> T_co:

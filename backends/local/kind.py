@@ -33,6 +33,8 @@ class LocalKind:
             submit_command=("timeout", str(seconds), "bash", "job.sh") if seconds else ("bash", "job.sh"),
             login_commands_before=environment.pre_run_command_on_login_node if environment else (),
             login_commands_after=environment.post_run_command_on_login_node if environment else (),
+            project_path=request.project_path,
+            git_ref=request.git_ref,
             warnings=tuple(warnings) if ignored else (),
         )
 

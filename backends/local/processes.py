@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from backends.errors import InvalidJob, SiteUnavailable, SubmitUncertain
 from backends.host.scheduler import Command, Record
+from backends.reasons import Reason
 from backends.spec import Phase
 
 _ID = re.compile(r"[0-9a-f-]{36}\.\d+\.\d+")
@@ -59,8 +60,24 @@ class Stop:
             raise SiteUnavailable("The process could not be stopped.", text=stderr)
 
 
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """Which of these processes went down with the machine: their ids begin with an earlier boot's."""
+
+    job_ids: tuple[str, ...]
+    argv: tuple[str, ...] = ("boot",)
+
+    def parse(self, code: int, stdout: str, stderr: str) -> Mapping[str, Record]:
+        boot = stdout.strip()
+        if code != 0 or not boot:
+            raise SiteUnavailable("The machine does not say when it was booted.", text=stderr)
+        down = (job_id for job_id in self.job_ids if _ID.fullmatch(job_id) and not job_id.startswith(f"{boot}."))
+        return {job_id: Record(job_id, Phase.ENDED, "REBOOTED", reason=Reason.NODE_FAILURE) for job_id in down}
+
+
 class ProcessTable:
-    """See `Scheduler`. There is no accounting; a process is found by its attempt's directory, not by a tag."""
+    """See `Scheduler`. There is no accounting but the supervisor's file beside the job's own; a process is found by
+    its attempt's directory, not by a tag."""
 
     def submit(self, tag: str) -> Command[str]:
         return Launch()
@@ -68,8 +85,8 @@ class ProcessTable:
     def queue(self, job_ids: Sequence[str]) -> Command[Mapping[str, Record]]:
         return Living(tuple(job_ids))
 
-    def history(self, job_ids: Sequence[str]) -> None:
-        return None
+    def history(self, job_ids: Sequence[str]) -> Command[Mapping[str, Record]]:
+        return Boot(tuple(job_ids))
 
     def find(self, tag: str) -> Sequence[Command[Sequence[str]]]:
         return (Search(tag),)

@@ -19,6 +19,7 @@ from gateway.schemas.wire import InvalidField, Problem
 _log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 _WORDS = {
+    "model_attributes_type": "must be a JSON object, sent with Content-Type: application/json.",
     "missing": "is required.",
     "extra_forbidden": "is not a known field; leave it out or correct its spelling.",
 }

@@ -5,7 +5,7 @@ import json
 import uuid
 from collections.abc import AsyncIterator
 
-from gateway.api.context import Context
+from gateway.context import Context
 from gateway.db.session import Database
 from gateway.logs.blobs import BlobStore
 from gateway.logs.follow import follow

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from gateway.cli import failures, front
-from gateway.cli.groups import Group
+from gateway.cli.groups import Group, be_quiet
 
 
 class _Top(Group):
@@ -43,6 +43,7 @@ def application() -> Group:
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line to its end; never a traceback unless asked for."""
+    be_quiet()
     try:
         result: Any = application().main(list(arguments), prog_name="mantik", standalone_mode=False)
     except BaseException as error:

@@ -12,7 +12,7 @@ import click
 
 from gateway.cli.groups import is_verbose
 from gateway.cli.text import plain
-from gateway.errors import GatewayError
+from gateway.errors import FieldProblem, GatewayError, InvalidInput
 
 RUN_FAILED = 10
 RUN_CANCELLED = 11
@@ -40,6 +40,9 @@ def tell(error: BaseException) -> int:
     if isinstance(error, GatewayError):
         say_error(error)
         return error.exit_code
+    if (invalid := _invalid(error)) is not None:
+        say_error(invalid)
+        return invalid.exit_code
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
     if isinstance(error, click.Abort | KeyboardInterrupt):
@@ -58,6 +61,18 @@ def tell(error: BaseException) -> int:
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
     return _unexpected(error)
+
+
+def _invalid(error: BaseException) -> InvalidInput | None:
+    """What the schemas do not take, before it was sent; what was given is not repeated, it may be a secret."""
+    if "pydantic" not in sys.modules:
+        return None
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        return None
+    found = error.errors(include_input=False, include_url=False)
+    return InvalidInput(problems=[FieldProblem(".".join(map(str, e["loc"])), f"{e['msg']}.") for e in found])
 
 
 def say_error(error: GatewayError) -> None:

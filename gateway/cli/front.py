@@ -17,7 +17,7 @@ COMMANDS = {
     },
     "Here": {
         "serve": "Start a gateway on this machine.",
-        "completion": "Completion of commands for your shell.",
+        "completion": "Print the completion of commands for your shell.",
     },
 }
 _TOP = """\

@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import logging
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -66,11 +67,15 @@ def is_verbose() -> bool:
     return logging.getLogger("gateway").isEnabledFor(logging.DEBUG)
 
 
-def _verbose(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+def be_quiet() -> None:
+    """As without `-v`."""
+    logging.getLogger("gateway").setLevel(logging.NOTSET)
+
+
+def _verbose(_: click.Context, __: click.Parameter, value: bool) -> None:
     if value:
-        talk = logging.StreamHandler(click.get_text_stream("stderr"))
+        talk = logging.StreamHandler(sys.stderr)
         talk.setFormatter(logging.Formatter("%(message)s"))
         logger = logging.getLogger("gateway")
         logger.handlers, logger.propagate = [talk], False
         logger.setLevel(logging.DEBUG)
-        ctx.call_on_close(lambda: logger.setLevel(logging.NOTSET))

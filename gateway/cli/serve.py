@@ -6,13 +6,11 @@ from pathlib import Path
 import click
 
 from gateway.cli.groups import Command
-from gateway.errors import GatewayError
+from gateway.errors import InvalidInput
 
 
-class ServerMissing(GatewayError):
+class ServerMissing(InvalidInput):
     """The server is not installed here."""
-
-    exit_code = 2
 
 
 @click.command(cls=Command)
@@ -27,9 +25,10 @@ class ServerMissing(GatewayError):
 @click.option("--database-url", help="SQLAlchemy URL of the database.  [env var: MANTIK_DATABASE_URL]")
 @click.option("--tracking-uri", help="An MLflow server; without, one is started.  [env var: MANTIK_TRACKING_URI]")
 def command(**given: object) -> None:
-    """Start a gateway on this machine; Ctrl-C ends it.
+    """Start a gateway on this machine.
 
-    The first start makes an admin and prints the login once. Every other setting is an environment variable.
+    Ctrl-C ends it. The first start makes an admin and prints the login once. Every other setting is an
+    environment variable.
     """
     try:
         # By name: the server is another part of the package, and this part starts without its libraries.

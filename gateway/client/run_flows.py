@@ -125,7 +125,7 @@ class StillLive(Conflict):
     exit_code = 12
 
 
-def since(text: str) -> str:
+def position(text: str) -> str:
     """A position in a log. Raises InvalidInput."""
     generation, dot, offset = text.partition(".")
     if not (dot and generation.isdecimal() and offset.isdecimal()):

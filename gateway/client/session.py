@@ -79,7 +79,7 @@ class Session:
 
     def log_out(self) -> bool:
         """Forget the stored login; whether there was one."""
-        self._stored = self._me = None
+        self._login, self._stored, self._me = Login(), None, None
         return self._file.remove()
 
     def _token(self) -> Flow[str]:

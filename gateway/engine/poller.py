@@ -264,5 +264,5 @@ async def _followed(session: AsyncSession, connection_id: uuid.UUID) -> list[Fol
     )
     return [
         Followed(run, job, JobRef(job.site_job_id, Handle(attempt.tag, attempt.location or "")))
-        for run, job, attempt in rows.tuples()
+        for run, job, attempt in rows
     ]

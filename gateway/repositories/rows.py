@@ -16,7 +16,7 @@ class ExperimentRepository(WithId, Base):
     project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id"), index=True)
     name: Mapped[str]
     description: Mapped[str] = mapped_column(default="")
-    mlflow_experiment_id: Mapped[str | None] = mapped_column(index=True)
+    mlflow_experiment_id: Mapped[str | None] = mapped_column(unique=True)
     """None until MLflow could be reached."""
     artifact_location: Mapped[str | None]
 

@@ -23,6 +23,8 @@ from gateway.secrets.vault import Vault
 from gateway.sites.rows import Site as SiteRow
 from gateway.sites.service import backend_site
 
+THIS_MACHINE = "this machine"
+
 
 class PlanRefused(Exception):
     """The run can never be submitted as it is: the reason, and one sentence that names field and next step."""
@@ -178,20 +180,21 @@ def config_path(given: dict[str, Any]) -> str | None:
 
 def check_site(config: ComputeBackendConfig, site: Site) -> None:
     """A config in git must not send a credential elsewhere: it names the connection's own site, or is refused."""
-    named = _named_site(config)
-    own = {
-        "site": site.name,
-        "local": "this machine" if site.kind == "local" else f"the {site.kind} site {site.name}",
-        "ssh": f"{site.host}:{site.port or 22}",
-        "unicore": (site.url or "").rstrip("/"),
-        "firecrest": (site.url or "").rstrip("/"),
-    }[config.kind]
+    named, own = _named_site(config), _own_site(config, site)
     if named != own:
         raise PlanRefused(
             Reason.INVALID_CONFIG,
             f"The config is for {named}, and the connection is for {own}. "
             "Choose a connection of that site, or change the config.",
         )
+
+
+def _own_site(config: ComputeBackendConfig, site: Site) -> str:
+    if config.kind == "site":
+        return site.name
+    if site.kind == "local":
+        return THIS_MACHINE
+    return site.url.rstrip("/") if site.url else f"{site.host}:{site.port or 22}"
 
 
 def _named_site(config: ComputeBackendConfig) -> str:
@@ -201,7 +204,7 @@ def _named_site(config: ComputeBackendConfig) -> str:
         return str(config.unicore_api_url).rstrip("/")
     if config.firecrest is not None:
         return str(config.firecrest.api_url).rstrip("/")
-    return str(config.site) if config.site is not None else "this machine"
+    return str(config.site) if config.site is not None else THIS_MACHINE
 
 
 def same_origin(origin: str, uri: str) -> bool:

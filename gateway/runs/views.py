@@ -45,7 +45,7 @@ async def _around(session: AsyncSession, runs: Sequence[Run]) -> _Around:
         around.conditions.setdefault(c.run_id, []).append(view)
     jobs = select(Job, Attempt.n).join(Attempt, Attempt.id == Job.attempt_id)
     jobs = jobs.where(Job.run_id.in_(ids), Job.current).order_by(Attempt.n)
-    for job, n in (await session.execute(jobs)).tuples():
+    for job, n in await session.execute(jobs):
         around.jobs[job.run_id] = _job(job, n)
     return around
 

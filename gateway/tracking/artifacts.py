@@ -1,5 +1,6 @@
 """Paths of MLflow's artifact proxy: `<experiment>/<run>/artifacts/...` or `<experiment>/models/<model>/...`."""
 
+import contextlib
 import re
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -44,9 +45,10 @@ def parse_relative(path: str) -> ArtifactPath:
 
 
 def _decoded(path: str) -> str:
-    for _ in range(_MOST_DECODINGS):
-        plain = unquote(path, errors="strict") if "%" in path else path
-        if plain == path:
-            return path
-        path = plain
+    with contextlib.suppress(UnicodeDecodeError):
+        for _ in range(_MOST_DECODINGS):
+            plain = unquote(path, errors="strict")
+            if plain == path:
+                return path
+            path = plain
     raise InvalidInput("The artifact path is not valid.")

@@ -41,6 +41,8 @@ class MlflowServer:
         self._port = port
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
+        """Held while a process is made: a stop in the middle would not know it."""
 
     @property
     def uri(self) -> str:
@@ -63,7 +65,8 @@ class MlflowServer:
     async def stop(self) -> None:
         """After it no process of the group is left."""
         if self._keeper is not None:
-            self._keeper.cancel()
+            async with self._starting:
+                self._keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._keeper
             self._keeper = None
@@ -91,9 +94,10 @@ class MlflowServer:
 
     async def _keep(self) -> None:
         wait = BACK_OFF_FIRST
-        while self._process is not None:
+        while True:
             began = time.monotonic()
-            await self._process.wait()
+            if self._process is not None:
+                await self._process.wait()
             await self._end()  # the worker may have outlived the command
             wait = BACK_OFF_FIRST if time.monotonic() - began > STEADY_SECONDS else min(2 * wait, BACK_OFF_MOST)
             await pause(wait)
@@ -103,17 +107,18 @@ class MlflowServer:
                 _log.warning("the MLflow server cannot be started: %s", error)
 
     async def _spawn(self) -> None:
-        self._port = _free_port(self._port, self._asked_port)
-        with self._open_log() as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *self.command(),
-                env=self.environment(),
-                cwd=self.directory,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        async with self._starting:
+            self._port = _free_port(self._port, self._asked_port)
+            with self._open_log() as log:
+                self._process = await asyncio.create_subprocess_exec(
+                    *self.command(),
+                    env=self.environment(),
+                    cwd=self.directory,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
         with contextlib.suppress(psutil.NoSuchProcess):  # it may have ended at once
             self._pid_file.write_text(f"{self._process.pid} {psutil.Process(self._process.pid).create_time()}")
 
@@ -136,9 +141,11 @@ class MlflowServer:
         return self.log.open("ab")
 
     async def _end(self) -> None:
+        """Once per process: its number may be another one's soon after."""
         if self._process is not None:
             await asyncio.to_thread(end_group, self._process.pid)
             await self._process.wait()
+            self._process = None
 
     def _end_left_over(self) -> None:
         with contextlib.suppress(FileNotFoundError, ValueError, psutil.NoSuchProcess):

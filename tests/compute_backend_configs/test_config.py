@@ -13,7 +13,7 @@ from compute_backend_configs import (
     parse_config,
     parse_config_data,
 )
-from tests.compute_backend_configs.texts import FULL, SITE, SMALL, resources
+from tests.compute_backend_configs.texts import FULL, SMALL, resources
 
 RESOURCES = "\nResources: {Queue: batch}\n"
 
@@ -100,6 +100,11 @@ def test_images_are_local_unless_said_otherwise() -> None:
     assert config.environment.apptainer == Apptainer(Path="images/a.sif", Type="local")
 
 
+def test_remote_images_may_begin_with_a_variable_of_the_site() -> None:
+    config = parse_config(SMALL + "Environment: {Apptainer: {Path: $PROJECT/a.sif, Type: remote}}").config
+    assert config.environment.apptainer == Apptainer(Path="$PROJECT/a.sif", Type="remote")
+
+
 @pytest.mark.parametrize(
     ("lines", "layout"),
     [
@@ -134,8 +139,10 @@ def test_srun_cpus_per_task(lines: str, value: str | None) -> None:
 
 
 def test_json_is_read_with_tabs_and_escapes() -> None:
-    text = '{\n\t"Local":\t{},\n\t"Exclude": ["a\\tb\\/".pop]\n}'.replace('\\tb\\/".pop', '\\/\\ud83d\\ude00"')
-    assert parse_config(text).config.exclude == ("a/\U0001f600",)
+    text = '{\n\t"Local":\t{},\n\t"Exclude": ["a\\/\\ud83d\\ude00"],\n"Environment": {"Variables": {"A": "\\ttab"}}}'
+    config = parse_config(text).config
+    assert config.exclude == ("a/\U0001f600",)
+    assert config.environment.variables == {"A": "\ttab"}
 
 
 def test_parsed_data_needs_the_published_spelling() -> None:
@@ -152,4 +159,3 @@ def test_a_config_does_not_change() -> None:
 def test_the_model_itself_refuses_contradictions() -> None:
     with pytest.raises(ValidationError, match="names more than one site"):
         ComputeBackendConfig.model_validate({"Local": {}, "Site": "a", "Resources": {"Queue": "b"}})
-    assert SITE.startswith("SSH")

@@ -22,6 +22,8 @@ NO_TAG = "is not allowed; write plain values"
         ('Site: "\\ud800"', "mantik.yaml:1: holds half of a surrogate pair, which is no character"),
         ('Site: "\\UFFFFFFFF"', "mantik.yaml: holds an escape or a directive outside of what YAML allows"),
         ("Local: &a [*a]", "mantik.yaml:1: `*a` refers to itself or to an anchor not defined before it"),
+        ("Local: {}\nExclude:\n- *.sif", "mantik.yaml:3: a value that starts with one of * & % @ ` needs quotes"),
+        ("Local: {}\nExclude: [@a]", "mantik.yaml:2: a value that starts with one of * & % @ ` needs quotes"),
         ("Local: *b", "mantik.yaml:1: `*b` refers to itself or to an anchor not defined before it"),
         ("!!python/object:os.system x", f"mantik.yaml:1: the tag `!!python/object:os.system` {NO_TAG}"),
         ("Local: !!python/dict {}", f"mantik.yaml:1: the tag `!!python/dict` {NO_TAG}"),

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Daemons by pid file, and free ports.
+# Daemons by pid file, ports that stay the same, and one call at a time.
 
 alive() { # PIDFILE [NAME]: a zombie is gone; the name is looked at because a pid may have a new owner
   local pid
@@ -8,13 +8,14 @@ alive() { # PIDFILE [NAME]: a zombie is gone; the name is looked at because a pi
   [ $# -lt 2 ] || [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$2" ]
 }
 
-stop() { # PIDFILE...: TERM to all, 15 s for all, then KILL
-  local file n
-  for file in "$@"; do if alive "$file"; then kill -TERM "$(cat "$file")" 2>/dev/null; fi; done
+stop() { # NAME PIDFILE...: TERM to all that are still NAME, 15 s for all, then KILL
+  local name=$1 file n
+  shift
+  for file in "$@"; do if alive "$file" "$name"; then kill -TERM "$(cat "$file")" 2>/dev/null || true; fi; done
   for file in "$@"; do
     n=0
-    while alive "$file" && [ $n -lt 150 ]; do sleep 0.1; n=$((n + 1)); done
-    if alive "$file"; then kill -KILL "$(cat "$file")"; fi
+    while alive "$file" "$name" && [ $n -lt 150 ]; do sleep 0.1; n=$((n + 1)); done
+    if alive "$file" "$name"; then kill -KILL "$(cat "$file")" || true; fi
     rm -f "$file"
   done
 }
@@ -28,11 +29,43 @@ wait_for() { # SECONDS WHAT COMMAND...
   done
 }
 
-free_port() { # a port of loopback that nobody has now
-  python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; } # PORT
+
+# keep_ports FILE NAME[:COUNT]...: NAME=PORT lines, the same ports at every start. COUNT ports in a row, else one.
+# Below 32768 no outgoing connection takes them while the site is down. CHECK=1 replaces those that are taken now.
+keep_ports() {
+  python3 - "$@" <<'P'
+import os, pathlib, random, socket, sys
+
+def free(port):
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+file = pathlib.Path(sys.argv[1])
+kept = dict(line.split("=") for line in file.read_text().split()) if file.exists() else {}
+ports, used = {}, set()
+for wanted in sys.argv[2:]:
+    name, _, count = wanted.partition(":")
+    def block(first):
+        return set(range(first, first + int(count or 1)))
+    first = int(kept.get(name, 0))
+    while not first or (block(first) & used) or (
+        (name not in kept or os.environ.get("CHECK")) and not all(map(free, block(first)))
+    ):
+        kept.pop(name, None)
+        first = random.randrange(20000, 32000)
+    ports[name] = first
+    used |= block(first)
+file.write_text("".join(f"{name}={port}\n" for name, port in ports.items()))
+P
 }
 
-keep_ports() { # FILE NAME...: the same ports at every start, NAME=PORT lines
-  local name
-  [ -s "$1" ] || for name in "${@:2}"; do echo "$name=$(free_port)"; done >"$1"
+one_at_a_time() { # LOCKFILE SCRIPT ARGUMENTS...: runs the script again under a lock that its daemons do not inherit
+  [ "${SITE_LOCK-}" != "$1" ] || return 0
+  SITE_LOCK=$1 exec flock --close "$@"
 }

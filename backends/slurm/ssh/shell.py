@@ -18,8 +18,9 @@ from backends.spec import Site
 
 BACK_OFF_FIRST, BACK_OFF_MOST = 1.0, 60.0
 """Seconds before a site that could not be reached is tried again; doubled per failure."""
-REFUSED_ALONE_TRIES = 5
-"""A server may count a session for a moment after its channel closed."""
+REFUSED_ALONE_TRIES = 20
+REFUSED_PAUSE_MOST = 1.0
+"""A server may count a session for a moment after its channel closed; on a busy host the moment can be seconds."""
 
 
 class SshShell:
@@ -80,7 +81,7 @@ class SshShell:
                         alone += 1
                     elif not self._channels.refused():
                         alone += 1
-                        await asyncio.sleep(0.05 * 2**alone)
+                        await asyncio.sleep(min(REFUSED_PAUSE_MOST, 0.02 * 2**alone))
                     if alone >= REFUSED_ALONE_TRIES:
                         raise unavailable(error, self._address, time_limit) from error
                 except TimeoutError as error:

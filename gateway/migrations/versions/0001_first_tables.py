@@ -240,12 +240,10 @@ def upgrade() -> None:
             ["project_id"], ["projects.id"], name=op.f("fk_experiment_repositories_project_id_projects")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_experiment_repositories")),
+        sa.UniqueConstraint("mlflow_experiment_id", name=op.f("uq_experiment_repositories_mlflow_experiment_id")),
         sa.UniqueConstraint("project_id", "name", name=op.f("uq_experiment_repositories_project_id_name")),
     )
     with op.batch_alter_table("experiment_repositories", schema=None) as batch_op:
-        batch_op.create_index(
-            batch_op.f("ix_experiment_repositories_mlflow_experiment_id"), ["mlflow_experiment_id"], unique=False
-        )
         batch_op.create_index(batch_op.f("ix_experiment_repositories_project_id"), ["project_id"], unique=False)
 
     op.create_table(
@@ -506,7 +504,6 @@ def downgrade() -> None:
     op.drop_table("members")
     with op.batch_alter_table("experiment_repositories", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_experiment_repositories_project_id"))
-        batch_op.drop_index(batch_op.f("ix_experiment_repositories_mlflow_experiment_id"))
 
     op.drop_table("experiment_repositories")
     op.drop_table("credential_versions")

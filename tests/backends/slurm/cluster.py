@@ -86,8 +86,9 @@ class Cluster:
         return (await self.backend.read(handle, "mantik.log", 0, 1 << 20)).decode()
 
     def start_now(self, ref: JobRef) -> None:
-        """Slurm lets a requeued job wait for two minutes."""
-        self.site.run("scontrol", "update", f"jobid={ref.id}", "starttime=now")
+        """Slurm lets a requeued job wait for two minutes. Not within the second of its kill: slurmd compares the
+        two in seconds and would refuse the launch (`Job already killed`)."""
+        self.site.run("scontrol", "update", f"jobid={ref.id}", "starttime=now+2")
 
 
 def code_bundle(directory: Path) -> CodeBundle:

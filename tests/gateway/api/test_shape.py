@@ -50,7 +50,10 @@ async def test_validation_names_each_field_and_repeats_no_value(api: httpx.Async
     answer = await api.post("/users", json=body, headers=admin.headers)
     assert {e["field"] for e in answer.json()["errors"]} == {"name", "password", "isAdmin", "extra"}
     assert "S3cret" not in answer.text
-    broken = await api.post("/users", content=b'{"name": ', headers=admin.headers)
+    untyped = await api.post("/users", content=b"{}", headers=admin.headers)
+    assert "sent with Content-Type: application/json" in untyped.json()["detail"]
+    as_json = {**admin.headers, "content-type": "application/json"}
+    broken = await api.post("/users", content=b'{"name": ', headers=as_json)
     assert "is not valid JSON" in broken.json()["detail"]
     path = await api.get("/projects/not-a-uuid", headers=admin.headers)
     assert path.json()["errors"][0]["field"] == "projectId"

@@ -68,13 +68,17 @@ async def test_sources(given: str, sent: str, named: list[Address]) -> None:
 
 @pytest.mark.parametrize(
     "given",
-    ["", "file:///etc", "/etc", "s3://bucket/x", "http://h/x", "mlflow-artifacts://h/7/r", "mlflow-artifacts:/x/r"]
-    + [
-        "runs:/abc/../def",
-        "runs://h/abc",
-        "runs:/abc/x?y=1",
-        "runs:/abc/%2e%2e/def",
-        "models://h/net/3",
+    [
+        *(
+            "",
+            "file:///etc",
+            "/etc",
+            "s3://bucket/x",
+            "http://h/x",
+            "mlflow-artifacts://h/7/r",
+            "mlflow-artifacts:/x/r",
+        ),
+        *("runs:/abc/../def", "runs://h/abc", "runs:/abc/x?y=1", "runs:/abc/%2e%2e/def", "models://h/net/3"),
         "models:/net",
     ],
 )

@@ -32,7 +32,11 @@ class Upstream(httpx.AsyncBaseTransport):
         async for chunk in request.stream:
             self.received += len(chunk)
             self.first_chunk.set()
-        return httpx.Response(200)
+        return httpx.Response(200, content=self._nothing())
+
+    async def _nothing(self) -> AsyncIterator[bytes]:
+        for chunk in ():
+            yield chunk
 
     async def _slowly(self) -> AsyncIterator[bytes]:
         yield b"12345"

@@ -64,12 +64,15 @@ class Sshd:
         Path("/run/sshd").mkdir(exist_ok=True)
         self._process = subprocess.Popen(["/usr/sbin/sshd", "-D", "-f", str(config), "-E", str(self.log)])
         deadline = time.monotonic() + 10
-        while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
+        while not self._answers():
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.02)
+
+    def _answers(self) -> bool:
+        """By its greeting: a connection to a free port of this range can be one to itself."""
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 0.5) as probe:
+            return probe.recv(4) == b"SSH-"
+        return False
 
     def stop(self) -> None:
         """The server and the sessions that it serves."""

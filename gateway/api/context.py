@@ -1,3 +1,0 @@
-"""The doors that the API works with."""
-
-from gateway.context import Context as Context
