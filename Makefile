@@ -10,8 +10,8 @@ help:
 venv:
 	@scripts/bootstrap
 
-demo: venv
-	@scripts/demo
+demo:
+	@DEMO_BEGAN=$$(date +%s) bash -c 'scripts/bootstrap && scripts/demo'
 
 test: venv
 	@scripts/test
@@ -24,7 +24,7 @@ lint: venv
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	.venv/bin/shellcheck -x scripts/* tests/sites/slurm tests/sites/postgres tests/sites/*.bash backends/host/entry.sh .ci/run
+	.venv/bin/shellcheck -x $$(git grep --untracked -lE '^#! ?/bin/(ba)?sh|^# shellcheck shell=' -- ':!*.py' ':!*.md' ':!*.jinja' ':!Makefile')
 
 format: venv
 	.venv/bin/ruff check --fix-only --quiet .

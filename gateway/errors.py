@@ -112,4 +112,5 @@ class Unavailable(GatewayError):
 
 def error_class(code: str) -> type[GatewayError]:
     """The class of a code; GatewayError for one that this version does not know."""
-    return next((c for c in GatewayError.__subclasses__() if c.code == code), GatewayError)
+    own = (c for c in GatewayError.__subclasses__() if "code" in vars(c))
+    return next((c for c in own if c.code == code), GatewayError)

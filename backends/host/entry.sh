@@ -157,7 +157,9 @@ ticket() { into_attempt "$1" "$2" "$3"; lay_ticket || fail "the ticket could not
 # Each submit command has a directory `submitted/<k>`, and who makes it issues the command. After the answer k another
 # one may follow only when that answer says that surely nothing was submitted: then k+1 has exactly one maker again.
 reply() { # KIND DIRECTORY: `answer KIND CODE SIZE`, stdout of that size, stderr
-  echo "answer $1 $(<"$2/code") $(stat -c %s -- "$2/out")"; cat -- "$2/out" "$2/err"
+  local code
+  if ! read -r code <"$2/code"; then echo open; return; fi
+  echo "answer $1 $code $(stat -c %s -- "$2/out")"; cat -- "$2/out" "$2/err"
 }
 
 start() { # ROOT RUN N K ARGV...: the answer of submit K, which is issued unless it was
@@ -175,10 +177,10 @@ start() { # ROOT RUN N K ARGV...: the answer of submit K, which is issued unless
     if [ ! -e ticket ]; then echo noticket; fences; return; fi
     mkdir -p submitted || exit 1
     if mkdir "$dir" 2>/dev/null; then
-      # Opened before the command runs: on a full disk it is not run at all.
-      if ! { : >"$dir/out" && : >"$dir/err" && : >"$dir/code.part"; }; then rm -rf -- "$dir"; exit 1; fi
+      # Without room for the answer the command is not run at all.
+      if ! { : >"$dir/out" && : >"$dir/err" && printf '%4096s' '' >"$dir/code.part"; }; then rm -rf -- "$dir"; exit 1; fi
       if [ "$1" = launch ]; then launch; else "$@"; fi >"$dir/out" 2>"$dir/err" </dev/null
-      echo $? >"$dir/code.part"; mv -T -- "$dir/code.part" "$dir/code"
+      printf '%-9s\n' $? 1<>"$dir/code.part" && mv -T -- "$dir/code.part" "$dir/code"
       reply fresh "$dir"
       return
     fi
@@ -225,7 +227,7 @@ evidence() { # ROOT, lines `RUN/N` on stdin: per attempt its fences, exit file a
     done
     if [ -e "$dir/mantik.log" ]; then logs+=("$dir/mantik.log"); fi
   done
-  [ ${#logs[@]} -eq 0 ] || printf '%s\0' "${logs[@]}" | xargs -0 stat -L -c 'log %n %s %i.%W' -- 2>/dev/null
+  [ ${#logs[@]} -eq 0 ] || printf '%s\0' "${logs[@]}" | xargs -0 stat -L -c 'log %n %s %i' -- 2>/dev/null
   echo end
 }
 
@@ -242,11 +244,11 @@ read_file() { # ROOT RUN N AREA PATH OFFSET LIMIT
 }
 stat_file() { # ROOT RUN N AREA PATH
   area "$1" "$2" "$3" "$4"; inside "$5"
-  find "$REPLY" -maxdepth 0 -printf '%s %y %T@ %i.%B@\n'
+  find "$REPLY" -maxdepth 0 -printf '%s %y %T@ %i\n'
 }
 list_files() { # ROOT RUN N AREA PATH
   area "$1" "$2" "$3" "$4"; inside "$5"; [ -d "$REPLY" ] || exit 65
-  find "$REPLY" -mindepth 1 -maxdepth 1 -printf '%s %y %T@ %i.%B@ %f\0'
+  find "$REPLY" -mindepth 1 -maxdepth 1 -printf '%s %y %T@ %i %f\0'
 }
 remove() { # ROOT RUN N AREA
   run_name "$2"; attempt_name "$3"; into_root "$1"

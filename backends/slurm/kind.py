@@ -25,6 +25,8 @@ class SlurmKind:
             submit_command=("sbatch", "--parsable", "job.sh"),
             login_commands_before=environment.pre_run_command_on_login_node,
             login_commands_after=environment.post_run_command_on_login_node,
+            project_path=request.project_path,
+            git_ref=request.git_ref,
         )
 
     def open(self, site: Site, credentials: CredentialSource) -> AbstractAsyncContextManager[Backend]:

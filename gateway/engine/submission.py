@@ -167,6 +167,8 @@ class Submission:
             submit_command=tuple(manifest.submit_command),
             login_commands_before=tuple(manifest.login_commands_before),
             login_commands_after=tuple(manifest.login_commands_after),
+            project_path=manifest.project_path,
+            git_ref=manifest.commit,
         )
         code = await self.parts.planner.bundle_again(run, manifest)
         return JobSpec(str(run.id), attempt.n, run.name, str(run.lineage_id), job, code, environment)

@@ -23,5 +23,6 @@ def new_manifest(run_id: uuid.UUID, plan: Plan) -> Manifest:
         submit_command=list(plan.job.submit_command),
         login_commands_before=list(plan.job.login_commands_before),
         login_commands_after=list(plan.job.login_commands_after),
+        project_path=plan.job.project_path,
         warnings=list(plan.warnings),
     )

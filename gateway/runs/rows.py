@@ -102,6 +102,8 @@ class Manifest(Base):
     submit_command: Mapped[list[Any]]
     login_commands_before: Mapped[list[Any]]
     login_commands_after: Mapped[list[Any]]
+    project_path: Mapped[str]
+    """Directory of the MLproject inside the code."""
     warnings: Mapped[list[Any]]
 
 

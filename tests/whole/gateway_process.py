@@ -69,6 +69,7 @@ class GatewayProcess:
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
             self.process.wait(30)
+        self.http.close()
 
     def call(self, method: str, path: str, body: object = None, **query: Any) -> Any:
         """The answer's JSON; the test fails with the error's text."""

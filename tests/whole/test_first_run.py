@@ -107,16 +107,18 @@ def test_what_was_previewed_is_submitted(workshop: Workshop) -> None:
 
 def test_states_and_details_stand_in_mlflow(workshop: Workshop) -> None:
     run = workshop.ended(workshop.submit(connectionId=workshop.local()))
-    tracking = httpx.Client(base_url=f"{workshop.gateway.url}/tracking/api/2.0/mlflow/", timeout=30)
-    tracking.headers["Authorization"] = workshop.gateway.http.headers["Authorization"]
+    login = {"Authorization": workshop.gateway.http.headers["Authorization"]}
+    address = f"{workshop.gateway.url}/tracking/api/2.0/mlflow/"
 
     def told() -> dict[str, Any] | None:
-        there: dict[str, Any] = tracking.get("runs/get", params={"run_id": run["mlflowRunId"]}).json()["run"]
+        asked = {"run_id": run["mlflowRunId"]}
+        there: dict[str, Any] = httpx.get(f"{address}runs/get", params=asked, headers=login).json()["run"]
         return there if there["info"]["status"] == "FINISHED" else None
 
     there = wait_for(told, 30)
     tags = {t["key"]: t["value"] for t in there["data"]["tags"]}
     assert tags["mantik.commit"] == run["commit"]
     assert tags["mantik.jobId"] == run["job"]["siteJobId"]
-    files = tracking.get("artifacts/list", params={"run_id": run["mlflowRunId"], "path": "mantik"}).json()["files"]
+    asked = {"run_id": run["mlflowRunId"], "path": "mantik"}
+    files = httpx.get(f"{address}artifacts/list", params=asked, headers=login).json()["files"]
     assert {f["path"] for f in files} == {"mantik/job.sh", "mantik/backend-config.json"}

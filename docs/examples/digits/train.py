@@ -7,6 +7,7 @@ import warnings
 import matplotlib as mpl
 import mlflow
 import numpy as np
+import sklearn
 from mlflow.models import infer_signature
 from sklearn.datasets import load_digits
 from sklearn.linear_model import SGDClassifier
@@ -48,7 +49,9 @@ def train(args: argparse.Namespace) -> None:
     display = ConfusionMatrixDisplay.from_estimator(model, x_test, y_test)
     mlflow.log_figure(display.figure_, "confusion_matrix.png")
     signature = infer_signature(x_test, model.predict(x_test))
-    mlflow.sklearn.log_model(model, name="model", signature=signature)
+    # Named, so that MLflow does not try them out in a process of its own, which takes longer than the training.
+    needs = [f"mlflow=={mlflow.__version__}", f"scikit-learn=={sklearn.__version__}"]
+    mlflow.sklearn.log_model(model, name="model", signature=signature, pip_requirements=needs)
     print(f"done: accuracy {accuracy:.4f}", flush=True)
 
 

@@ -418,6 +418,7 @@ def upgrade() -> None:
         sa.Column("submit_command", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("login_commands_before", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("login_commands_after", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("project_path", sa.String(), nullable=False),
         sa.Column("warnings", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_manifests_run_id_runs")),
         sa.PrimaryKeyConstraint("run_id", name=op.f("pk_manifests")),

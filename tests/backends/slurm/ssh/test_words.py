@@ -4,7 +4,7 @@ from urllib.parse import unquote_to_bytes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.slurm.ssh.words import encode
+from backends.host.words import encode
 
 
 @given(st.text(min_size=1))
