@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from compute_backend_configs import duration, memory
+from compute_backend_configs.consistency import number
 from compute_backend_configs.node import Node
 from compute_backend_configs.problems import ConfigProblem
 
@@ -24,6 +25,17 @@ def advice(root: Node) -> Iterator[ConfigProblem]:
         also = "" if _sets_srun(root) else f" and sets SRUN_CPUS_PER_TASK to {cpus.value}"
         message = f"without TasksPerNode and CPUsPerTask this starts {cpus.value} tasks on each node{also}"
         yield _warning(cpus, f"{message}, as the published client does; write TasksPerNode and CPUsPerTask")
+        if unused := _unused(asked):
+            yield _warning(asked["TotalCPUs"], unused)
+
+
+def _unused(asked: dict[str, Node]) -> str | None:
+    """What TotalCPUs leaves of the CPUs of the nodes, where CPUsPerNode alone makes it an upper bound."""
+    counts = {key: node.value for key, node in asked.items()}
+    nodes, node, total = (number(counts, key) for key in ("Nodes", "CPUsPerNode", "TotalCPUs"))
+    if not (nodes and node and total) or total >= nodes * node:
+        return None
+    return f"is {total}, fewer than the {nodes * node} of Nodes {nodes} with CPUsPerNode {node}; make them agree"
 
 
 def _empty(node: Node) -> Iterator[ConfigProblem]:

@@ -40,7 +40,7 @@ class ComputeBackendConfig(Section):
 
     @model_validator(mode="after")
     def free_of_contradictions(self) -> "ComputeBackendConfig":
-        found = [f"{'.'.join(map(str, one.path))} {one.message}".strip() for one in contradictions(self._published())]
+        found = [f"{'.'.join(map(str, one.path))} {one.message}".strip() for one in contradictions(self.to_published())]
         if found:
             raise fault("; ".join(found))
         return self
@@ -58,30 +58,17 @@ class ComputeBackendConfig(Section):
         """
         asked = self.resources
         cpus = asked.layout.cpus_per_task or asked.cpus_per_node
-        return {} if cpus is None or "SRUN_CPUS_PER_TASK" in self.environment.variables else _srun(cpus)
+        if cpus is None or "SRUN_CPUS_PER_TASK" in self.environment.variables:
+            return {}
+        return {"SRUN_CPUS_PER_TASK": str(cpus)}
 
     def to_published(self) -> dict[str, object]:
-        """The config as JSON data in the published spelling, with nothing implied.
+        """The config as JSON data in the published spelling: parsing it gives an equal config.
 
-        Parsing it gives no warning, the same layout and the same variables: a lone `CPUsPerNode` is written as the
-        `TasksPerNode` and `SRUN_CPUS_PER_TASK` that it stands for.
+        Sizes and times carry their unit and older spellings are gone. Only the advice about a lone `CPUsPerNode` comes
+        again, for it stays: written out, its `SRUN_CPUS_PER_TASK` would win over a value that the site sets.
         """
-        data = self._published()
-        asked = self.resources
-        if asked.cpus_per_node is not None and asked.tasks_per_node is None and asked.cpus_per_task is None:
-            resources = dict(data["Resources"])
-            resources["TasksPerNode"] = resources.pop("CPUsPerNode")
-            environment = dict(data.get("Environment", {}))
-            environment["Variables"] = self.default_variables() | self.environment.variables
-            data |= {"Environment": environment, "Resources": resources}
-        return data
-
-    def _published(self) -> dict[str, Any]:
-        data = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+        data: dict[str, Any] = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
         if self.ssh is not None:
             data["SSH"]["Port"] = self.ssh.port
         return data
-
-
-def _srun(cpus: int) -> dict[str, str]:
-    return {"SRUN_CPUS_PER_TASK": str(cpus)}

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from compute_backend_configs.fields import COUNT
 from compute_backend_configs.node import Path
 
 SITE_KEYS = ("UnicoreApiUrl", "Firecrest", "SSH", "Local", "Site")
@@ -38,37 +39,45 @@ def contradictions(config: Mapping[str, object]) -> Iterator[Contradiction]:
         yield from _counts(resources)
 
 
+def number(resources: Mapping[str, object], key: str) -> int | None:
+    """The count under a key of `Resources`; None where it is not given, zero or no whole number."""
+    value = resources.get(key)
+    text = "" if isinstance(value, bool) else str(value)
+    return int(text) if COUNT.fullmatch(text) and text != "0" else None
+
+
 def _counts(resources: Mapping[str, object]) -> Iterator[Contradiction]:
-    def number(key: str) -> int | None:
-        value = resources.get(key)
-        text = "" if isinstance(value, bool) else str(value)
-        return int(text) if text.isascii() and text.isdigit() and len(text) < 19 and int(text) > 0 else None
-
-    nodes, total = number("Nodes"), number("TotalCPUs")
-    tasks, cpus, node = number("TasksPerNode"), number("CPUsPerTask"), number("CPUsPerNode")
-
-    def wrong(key: str, message: str) -> Contradiction:
-        return Contradiction(("Resources", key), message)
-
+    tasks, cpus, node = (number(resources, key) for key in ("TasksPerNode", "CPUsPerTask", "CPUsPerNode"))
+    wrong = None
     if node and tasks and cpus:
         if tasks * cpus > node:
-            yield wrong(
-                "CPUsPerNode",
-                f"is {node}, but TasksPerNode {tasks} with CPUsPerTask {cpus} need {tasks * cpus} CPUs on each node",
-            )
-    elif node and tasks and node % tasks:
-        yield wrong("CPUsPerNode", f"is {node}, which cannot be divided among TasksPerNode {tasks}")
-    elif node and cpus and node % cpus:
-        yield wrong("CPUsPerNode", f"is {node}, which is no multiple of CPUsPerTask {cpus}")
+            need = f"TasksPerNode {tasks} with CPUsPerTask {cpus} need {tasks * cpus} CPUs on each node"
+            wrong = f"is {node}, but {need}"
+    elif node and tasks:
+        if node % tasks:
+            wrong = f"is {node}, which cannot be divided among TasksPerNode {tasks}"
+        cpus = node // tasks
+    elif node and cpus:
+        if node % cpus:
+            wrong = f"is {node}, which is no multiple of CPUsPerTask {cpus}"
+        tasks = node // cpus
+    if wrong:
+        yield Contradiction(("Resources", "CPUsPerNode"), wrong)
+    elif wrong := _total(resources, tasks, cpus, node):
+        yield Contradiction(("Resources", "TotalCPUs"), wrong)
+
+
+def _total(resources: Mapping[str, object], tasks: int | None, cpus: int | None, node: int | None) -> str | None:
+    """What TotalCPUs contradicts; `tasks` on each node and `cpus` for each are given or follow from `node`."""
+    nodes, total = number(resources, "Nodes"), number(resources, "TotalCPUs")
     if not (nodes and total):
-        return
+        return None
+    if node and total > nodes * node:
+        return f"is {total}, but Nodes {nodes} with CPUsPerNode {node} have {nodes * node} CPUs"
+    if tasks and cpus and total != nodes * tasks * cpus:
+        each = f"Nodes {nodes}, {tasks} tasks on each and {cpus} CPUs for each task"
+        return f"is {total}, but {each} make {nodes * tasks * cpus} CPUs"
     if total < nodes * (tasks or 1):
         what = f"Nodes {nodes}" + (f" with TasksPerNode {tasks}" if tasks else "")
-        yield wrong("TotalCPUs", f"is {total}, but {what} need at least {nodes * (tasks or 1)} CPUs")
-    elif node and total > nodes * node:
-        yield wrong("TotalCPUs", f"is {total}, but Nodes {nodes} with CPUsPerNode {node} have {nodes * node} CPUs")
-    elif tasks and cpus and total != nodes * tasks * cpus:
-        exact = nodes * tasks * cpus
-        yield wrong(
-            "TotalCPUs", f"is {total}, but Nodes {nodes}, TasksPerNode {tasks} and CPUsPerTask {cpus} make {exact} CPUs"
-        )
+        return f"is {total}, but {what} need at least {nodes * (tasks or 1)} CPUs"
+    return None

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 
 import yaml
 
-from compute_backend_configs.node import MAX_DEPTH, Mark, Node, Path, Scalar, key_text
+from compute_backend_configs.node import MAX_CHARACTERS, MAX_DEPTH, MAX_NODES, Mark, Node, Path, Scalar, key_text
 from compute_backend_configs.problems import ConfigProblem
 
-MAX_NODES = 20_000
-MAX_CHARACTERS = 4 * 1024 * 1024  # after aliases are expanded
-
-CONSTANTS: dict[str, Scalar] = {"": None, "~": None, "null": None, "true": True, "false": False}
+CONSTANTS: dict[str, Scalar] = dict.fromkeys(("", "~", "null", "Null", "NULL")) | {"true": True, "false": False}
 WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}", re.ASCII)
+# Neither names the value: it may be a password without quotes.
+NO_ANCHOR = "a value that starts with * repeats an earlier `&` value, and there is none of that name; text needs quotes"
+LOCAL_TAG = "a value that starts with ! needs quotes"
 STRING_TAGS = {None, "!", "tag:yaml.org,2002:str"}
 
 
@@ -58,7 +58,7 @@ class Document:
             raise Unreadable(f"nested more than {MAX_DEPTH} levels deep", mark)
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
-                raise Unreadable(f"`*{event.anchor}` refers to itself or to an anchor not defined before it", mark)
+                raise Unreadable(NO_ANCHOR, mark)
             return self._copy(self._anchors[event.anchor], path, mark, key)
         assert isinstance(event, yaml.ScalarEvent | yaml.SequenceStartEvent | yaml.MappingStartEvent)  # noqa: S101
         node = Node(None, path, mark, key)
@@ -148,4 +148,6 @@ def _mark(event: yaml.Event) -> Mark:
 
 
 def _tag_refused(tag: str | None) -> str:
+    if str(tag).startswith("!"):
+        return LOCAL_TAG
     return f"the tag `{key_text(str(tag).replace('tag:yaml.org,2002:', '!!'))}` is not allowed; write plain values"

@@ -13,7 +13,7 @@ UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 LONGEST = 3_650 * 86_400
 ALLOWED = "30m, 12h, 1d, 90s, 1d12h, HH:MM:SS or D-HH:MM:SS"
 IN_UNITS = re.compile(
-    r"(?:(\d{1,9})d)?\s*(?:(\d{1,9})h)?\s*(?:(\d{1,9})m)?\s*(?:(\d{1,9})s)?", re.ASCII | re.IGNORECASE
+    r"(?:(\d{1,9})d)?\s*(?:(\d{1,9})h)?\s*(?:(\d{1,9})m(?:in)?)?\s*(?:(\d{1,9})s)?", re.ASCII | re.IGNORECASE
 )
 CLOCK = re.compile(r"(?:(\d{1,4})-(?=[01]?\d:|2[0-3]:))?(\d{1,5}):([0-5]\d):([0-5]\d)", re.ASCII)
 BARE = re.compile(r"\d{1,12}", re.ASCII)

@@ -86,7 +86,7 @@ class PythonVenv(Section):
     @model_validator(mode="before")
     @classmethod
     def from_string(cls, value: Any) -> Any:
-        return {"Path": value} if isinstance(value, str) else value
+        return {"Path": value} if isinstance(value, str | int) else value
 
 
 class Environment(Section):

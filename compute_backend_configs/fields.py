@@ -13,7 +13,10 @@ from compute_backend_configs.node import show
 
 MAX_COUNT = 10_000_000
 LONGEST_NAME = 1024
+MOST_OPTIONS = 1000
 SPACED = re.compile(r"\s")
+COUNT = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)  # 010 is 8 to some readers of YAML and 10 to others
+HOST_AND_PORT = re.compile(r"([^:\[\]]+|\[.*\]):\d*")
 
 
 class Section(BaseModel):
@@ -55,6 +58,8 @@ def read_name(value: object) -> str:
     text = read_line(value)
     if SPACED.search(text):
         raise fault(f"must not hold spaces: {show(text)}", text, "a name without spaces")
+    if any(unicodedata.category(character) == "Cf" for character in text):
+        raise fault(f"must not hold invisible characters: {show(text)}", text, "a name of visible characters")
     return text
 
 
@@ -79,7 +84,14 @@ def read_hostname(value: object) -> str:
     text = read_name(value)
     if not re.fullmatch(r"[\w:.\[][\w:.\[\]%-]*", text):
         raise fault(f"must be the name or address of a host, without user or path, not {show(text)}", text, "a host")
+    if HOST_AND_PORT.fullmatch(text):
+        raise fault(f"must not hold a port, which is the key `Port`: {show(text)}", text, "a host")
     return text
+
+
+def read_command(value: object) -> str:
+    """A command of one or more lines, which end in a plain newline: a shell takes a carriage return for text."""
+    return read_text(value).replace("\r\n", "\n")
 
 
 def read_items(value: object) -> object:
@@ -99,13 +111,16 @@ def read_options(value: object) -> object:
     if not isinstance(value, str):
         return read_items(value)
     try:
-        return tuple(shlex.split(value))
+        options = tuple(shlex.split(value))
     except ValueError:
         raise fault(f"has a quote that is not closed: {show(value)}", value, "a list, or one string") from None
+    if len(options) > MOST_OPTIONS:
+        raise fault(f"holds more than {MOST_OPTIONS} options", None, f"up to {MOST_OPTIONS} options")
+    return options
 
 
 def read_whole_number(value: object, least: int, most: int = MAX_COUNT) -> int:
-    number = int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,18}", value, re.ASCII) else value
+    number = int(value) if isinstance(value, str) and COUNT.fullmatch(value) else value
     if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
         allowed = f"a whole number from {least} to {most}"
         raise fault(f"must be {allowed}, not {show(value)}", value, allowed)
@@ -135,7 +150,7 @@ Url = Annotated[str, BeforeValidator(read_url), Field(json_schema_extra={"format
 Lines = Annotated[tuple[Line, ...], BeforeValidator(read_items)]
 Options = Annotated[tuple[Line, ...], BeforeValidator(read_options), ONE_OR_MORE]
 Commands = Annotated[
-    tuple[Annotated[str, BeforeValidator(read_text)], ...], BeforeValidator(read_commands), ONE_OR_MORE
+    tuple[Annotated[str, BeforeValidator(read_command)], ...], BeforeValidator(read_commands), ONE_OR_MORE
 ]
 Positive = Annotated[int, BeforeValidator(read_at_least_one), Field(json_schema_extra={"minimum": 1})]
 Count = Annotated[int, BeforeValidator(read_at_least_zero), Field(json_schema_extra={"minimum": 0})]

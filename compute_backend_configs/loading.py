@@ -9,9 +9,10 @@ from pydantic import ValidationError
 from compute_backend_configs.advice import advice
 from compute_backend_configs.config import ComputeBackendConfig
 from compute_backend_configs.consistency import contradictions
+from compute_backend_configs.data import from_data, plain
 from compute_backend_configs.document import Unreadable
 from compute_backend_configs.findings import problems_of
-from compute_backend_configs.node import Node, from_data, plain, show
+from compute_backend_configs.node import Node, show
 from compute_backend_configs.older_spellings import modernize
 from compute_backend_configs.problems import ConfigProblem, InvalidConfig
 from compute_backend_configs.text import MAX_SIZE, read_document

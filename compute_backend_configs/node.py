@@ -9,7 +9,8 @@ Scalar = str | int | bool | None
 Path = tuple[str | int, ...]
 
 MAX_DEPTH = 32
-LARGEST = 10**18
+MAX_NODES = 20_000
+MAX_CHARACTERS = 4 * 1024 * 1024  # after aliases are expanded
 SHOWN = 80
 
 
@@ -79,44 +80,6 @@ def dotted(path: Path) -> str:
 def key_text(key: str) -> str:
     shown = key if len(key) <= SHOWN else key[: SHOWN - 3] + "..."
     return shown if shown.isprintable() and shown else repr(shown)
-
-
-def plain(node: Node) -> object:
-    """The tree as plain dicts, lists and scalars."""
-    if isinstance(node.value, dict):
-        return {key: plain(child) for key, child in node.value.items()}
-    if isinstance(node.value, list):
-        return [plain(child) for child in node.value]
-    return node.value
-
-
-def from_data(data: object, path: Path = ()) -> Node:
-    """A tree of parsed data, without places.
-
-    Floats become text, as they are in a file. Raises ValueError for what no JSON document can hold.
-    """
-    if len(path) > MAX_DEPTH:
-        raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
-    if isinstance(data, Mapping):
-        return Node({_text(str(key)): from_data(value, (*path, str(key))) for key, value in data.items()}, path)
-    if isinstance(data, list | tuple):
-        return Node([from_data(value, (*path, number)) for number, value in enumerate(data)], path)
-    if isinstance(data, str):
-        return Node(_text(data), path)
-    if data is None or (isinstance(data, int) and abs(data) < LARGEST):
-        return Node(data, path)
-    if isinstance(data, float):
-        return Node(repr(data), path)
-    what = "a number that is too large" if isinstance(data, int) else f"a Python {type(data).__name__}, not JSON data"
-    raise ValueError(f"{dotted(path)} holds {what}".strip())
-
-
-def _text(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("holds half of a surrogate pair, which is no character") from None
-    return text
 
 
 def show(value: object) -> str:

@@ -42,16 +42,18 @@ END = """## How values are read
 
 Only `null`, `true`, `false` and whole numbers have a type; everything else is text as written, so that `12:30:00`,
 `on`, `1e3`, `010` and `3.10` need no quotes. Variables keep their text: `1.50` stays `1.50`.
+A count with a leading zero (`Nodes: 010`) is refused, for some readers of YAML take it for 8.
 Anchors, aliases and `<<` work, up to 20000 values after expansion. Tags such as `!!python/object` are refused.
 
 **`Runtime`** takes `30m`, `12h`, `1d`, `90s`, `1d12h`, `HH:MM:SS` and `D-HH:MM:SS`. `0` leaves the limit to the queue.
-A bare number is read as seconds, as UNICORE does, with a warning.
+`30min`, as UNICORE writes it, is `30m`. A bare number is read as seconds, as UNICORE does, with a warning.
 
 **`MemoryPerNode`** takes `16G`, `500M`, `16 GiB`, `16GB`, `1.5T`. Units are binary in every spelling: 1G is 1024M.
 A bare number is read as MiB, as the published client does, with a warning: `16` is 16 MiB, not 16 GiB.
 
 **`CPUsPerNode`** without `TasksPerNode` and `CPUsPerTask` keeps what it did in the published client: it becomes the
-number of tasks per node, and `SRUN_CPUS_PER_TASK` is set to it. A warning says so. Beside one of the two new keys it is
+number of tasks per node, and `SRUN_CPUS_PER_TASK` is set to it. A warning says so, and another when `TotalCPUs` is less
+than `Nodes` times `CPUsPerNode`, for then it is what counts. Beside one of the two new keys it is
 the number of CPUs on each node, and the other key follows from it by division.
 
 `SRUN_CPUS_PER_TASK` is set to `CPUsPerTask`, given or derived, unless `Variables` sets it.

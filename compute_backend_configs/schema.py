@@ -1,4 +1,4 @@
-"""Writes `schema.json`: `python -m compute_backend_configs.schema [TARGET]`."""
+"""Prints the JSON Schema: `python -m compute_backend_configs.schema`; with a TARGET it is written there."""
 
 import json
 import sys
@@ -14,5 +14,7 @@ def schema_text() -> str:
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else FILE
-    target.write_text(schema_text(), encoding="utf-8")
+    if len(sys.argv) > 1:
+        Path(sys.argv[1]).write_text(schema_text(), encoding="utf-8")
+    else:
+        sys.stdout.write(schema_text())

@@ -63,7 +63,7 @@ async def assembled(settings: Settings) -> AsyncIterator[Gateway]:
         )
         first_login = await _first_login(context)
         engine = _engine(context)
-        engine.start()
+        await engine.start()
         stack.push_async_callback(engine.stop)
         yield Gateway(replace(context, engine=engine), first_login)
 

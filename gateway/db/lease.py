@@ -90,6 +90,16 @@ async def release_named(session: AsyncSession, lease: NamedLease, *, due_in: flo
     )
 
 
+async def free_named(session: AsyncSession) -> None:
+    """Make every lease abandoned now. Only for who is certain to be the one gateway of this database."""
+    await session.execute(
+        update(Lease)
+        .where(Lease.owner.is_not(None))
+        .values(until=later(session, 0))
+        .execution_options(synchronize_session=False)
+    )
+
+
 async def renew_named(session: AsyncSession, lease: NamedLease, seconds: float) -> None:
     await session.execute(
         update(Lease)

@@ -18,7 +18,7 @@ from gateway.logs.rows import LogChunk
 from gateway.runs.lease import RunLease
 from gateway.runs.moves import Move, clear_conditions, move, record, set_condition
 from gateway.runs.rows import Attempt, Condition, Job, Run
-from gateway.runs.states import ConditionName, State
+from gateway.runs.states import OF_LIVE_RUNS, ConditionName, State
 from gateway.sites.rows import Site
 
 SWEEP_SECONDS = 600.0
@@ -81,7 +81,7 @@ class Collector:
 
     async def _collected(self, run: Run) -> None:
         async with self.parts.db.transaction() as session:
-            await clear_conditions(session, run.id, ConditionName.COLLECTING)
+            await clear_conditions(session, run.id, ConditionName.COLLECTING, *OF_LIVE_RUNS)
 
     async def _tail(self, run: Run, job: Job, backend: Backend, handle: Handle) -> None:
         try:

@@ -10,7 +10,8 @@ from sqlalchemy import delete
 
 from backends.errors import AuthenticationFailed, BackendError, ChallengeRequired
 from gateway import clock
-from gateway.db.lease import NamedLease, claim_named, release_named, renew_named
+from gateway.connections import retirement
+from gateway.db.lease import NamedLease, claim_named, free_named, release_named, renew_named
 from gateway.engine.collector import Collector
 from gateway.engine.log_copy import LogCopy
 from gateway.engine.parts import LEASE_SECONDS, RENEW_SECONDS, Parts, back_off
@@ -19,7 +20,7 @@ from gateway.engine.submission import Submission
 from gateway.engine.tracker import Tracker
 from gateway.errors import GatewayError
 from gateway.runs.intake import KEPT
-from gateway.runs.lease import RunLease, claim_runs, release_run, renew_runs
+from gateway.runs.lease import RunLease, claim_runs, free_runs, release_run, renew_runs
 from gateway.runs.moves import set_condition
 from gateway.runs.plan import PlanDelayed
 from gateway.runs.rows import IdempotencyKey, Run
@@ -38,7 +39,7 @@ def new_owner() -> str:
 class Engine:
     """Runs until it is stopped. Stopped in the middle of a step, the step is repeated by whoever claims it next."""
 
-    def __init__(self, parts: Parts, *, at_once: int = 16) -> None:
+    def __init__(self, parts: Parts, *, at_once: int = 100) -> None:
         self.parts = parts
         self.tracker = Tracker(parts)
         logs = LogCopy(parts)
@@ -52,7 +53,12 @@ class Engine:
         self._loops: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
 
-    def start(self) -> None:
+    async def start(self) -> None:
+        if self.parts.settings.embedded:
+            # The lock of the data directory says that there is no other gateway: what a killed one held is free.
+            async with self.parts.db.transaction() as session:
+                await free_runs(session)
+                await free_named(session)
         loops = {
             "runs": (self._runs, IDLE_SECONDS),
             "polls": (self._polls, IDLE_SECONDS),
@@ -63,10 +69,17 @@ class Engine:
         self._loops = [asyncio.create_task(self._forever(f, s), name=f"engine-{n}") for n, (f, s) in loops.items()]
 
     async def stop(self) -> None:
+        """Steps are broken off where they are; their leases are given back, so that another gateway goes on at once."""
         tasks = [*self._loops, *self._work]
+        held, ticks = list(self._leases.values()), list(self._ticks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        async with self.parts.db.transaction() as session:
+            for lease in held:
+                await release_run(session, lease, due_in=0)
+            for tick in ticks:
+                await release_named(session, tick, due_in=0)
         await self.parts.sites.close()
 
     def wake(self) -> None:
@@ -199,3 +212,4 @@ class Engine:
     async def _housekeeping(self) -> None:
         async with self.parts.db.transaction() as session:
             await session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < clock.now() - KEPT))
+        await retirement.sweep(self.parts.db, self.parts.sites.vault)

@@ -28,7 +28,7 @@ class Sites:
 
     def __init__(self, db: Database, vault: Vault) -> None:
         self._db = db
-        self._vault = vault
+        self.vault = vault
         self._open: dict[uuid.UUID, _Open] = {}
         self._locks: dict[uuid.UUID, asyncio.Lock] = {}
         self._preparing: dict[uuid.UUID, asyncio.Semaphore] = {}
@@ -52,7 +52,7 @@ class Sites:
                 del self._open[connection_id]
                 await there.stack.aclose()
             stack = AsyncExitStack()
-            credentials = StoredCredentials(self._db, self._vault, connection_id)
+            credentials = StoredCredentials(self._db, self.vault, connection_id)
             backend = await stack.enter_async_context(registry.kind(site.kind).open(spec, credentials))
             self._open[connection_id] = _Open(backend, stack, version)
             return backend

@@ -47,7 +47,9 @@ class Tracker:
         """Runs whose MLflow run is behind; each is ours for a while."""
         async with self.parts.db.transaction() as session:
             now = later(session, 0)
-            waiting = select(Run.id).where(Run.tracking_due_at <= now, Run.deleted_at.is_(None))
+            waiting = select(Run.id).where(
+                Run.tracking_due_at <= now, Run.deleted_at.is_(None), Run.origin == "submitted"
+            )
             waiting = waiting.order_by(Run.tracking_due_at).limit(limit).with_for_update(skip_locked=True)
             rows = await session.execute(
                 update(Run)

@@ -55,6 +55,16 @@ async def release_run(session: AsyncSession, lease: RunLease, *, due_in: float |
     )
 
 
+async def free_runs(session: AsyncSession) -> None:
+    """Make every lease abandoned now. Only for who is certain to be the one gateway of this database."""
+    await session.execute(
+        update(Run)
+        .where(Run.lease_owner.is_not(None))
+        .values(lease_until=later(session, 0))
+        .execution_options(synchronize_session=False)
+    )
+
+
 async def renew_runs(session: AsyncSession, leases: Sequence[RunLease], seconds: float) -> None:
     """Keep what we still hold; one whose epoch moved on stays lost."""
     for lease in leases:

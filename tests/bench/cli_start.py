@@ -1,7 +1,4 @@
-"""How long `mantik --help` and the client's import take, as ratios of medians in one run.
-
-python tests/bench/cli_start.py
-"""
+"""How long `mantik --help` and the client's import take."""
 
 import shutil
 import statistics
@@ -11,7 +8,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-ROUNDS = 10
+from tests.bench.table import Figure
+
+ROUNDS = 20
 
 
 def seconds(command: Sequence[str]) -> float:
@@ -20,26 +19,23 @@ def seconds(command: Sequence[str]) -> float:
     return time.perf_counter() - begin
 
 
-def medians(commands: Sequence[Sequence[str]]) -> list[float]:
-    """Taken in turns, so that a busy machine slows all alike; the first round warms up."""
-    rounds = [[seconds(command) for command in commands] for _ in range(ROUNDS + 1)][1:]
-    return [statistics.median(times) for times in zip(*rounds, strict=True)]
+def medians(commands: Sequence[Sequence[str]], rounds: int) -> list[float]:
+    """Taken in turns; the first round warms up."""
+    taken = [[seconds(command) for command in commands] for _ in range(rounds + 1)][1:]
+    return [statistics.median(times) for times in zip(*taken, strict=True)]
 
 
-def main() -> None:
+def measure(*, small: bool = False) -> list[Figure]:
     beside = Path(sys.executable).with_name("mantik")
     mantik = str(beside) if beside.exists() else shutil.which("mantik")
     if mantik is None:
         sys.exit("mantik is not installed in this environment.")
     python = [sys.executable, "-c"]
-    bare, front, httpx, client = medians(
-        [[*python, "pass"], [mantik, "--help"], [*python, "import httpx"], [*python, "import gateway.client"]]
-    )
-    print("| measured | ratio | at most |")
-    print("|---|---|---|")
-    print(f"| `mantik --help` / `python -c pass` | {front / bare:.1f} | 8 |")
-    print(f"| `import gateway.client` / `import httpx` | {client / httpx:.1f} | 4 |")
-
-
-if __name__ == "__main__":
-    main()
+    commands = [[*python, "pass"], [mantik, "--help"], [*python, "import httpx"], [*python, "import gateway.client"]]
+    bare, front, httpx, client = (s * 1000 for s in medians(commands, 2 if small else ROUNDS))
+    return [
+        Figure.at_most("`mantik --help` / `python -c pass`", 8, front / bare, f"{front:.0f} ms / {bare:.0f} ms"),
+        Figure.at_most(
+            "`import gateway.client` / `import httpx`", 4, client / httpx, f"{client:.0f} ms / {httpx:.0f} ms"
+        ),
+    ]

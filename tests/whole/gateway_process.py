@@ -34,6 +34,7 @@ class GatewayProcess:
             "MANTIK_FIRST_ADMIN_PASSWORD": PASSWORD,
             **settings,
         }
+        self.command = ("-m", "gateway.cli.main", "serve")
         self.log = data.with_suffix(".log")
         self.process: subprocess.Popen[bytes] | None = None
         self.http = httpx.Client(base_url=f"{self.url}/api/v1", timeout=60)
@@ -42,7 +43,7 @@ class GatewayProcess:
         """On return it answers; with `tracking` MLflow does too."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gateway.cli.main", "serve"], env=self.environment, stdout=log, stderr=log
+                [sys.executable, *self.command], env=self.environment, stdout=log, stderr=log
             )
         wanted = "ok" if tracking else None
         wait_for(lambda: self._healthy(wanted), 60, lambda: self.log.read_text()[-3000:])

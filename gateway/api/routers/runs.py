@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Body, Header, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 from sse_starlette.sse import EventSourceResponse
 
@@ -13,7 +13,7 @@ from gateway.errors import InvalidInput
 from gateway.logs import service as logs
 from gateway.logs.service import Position
 from gateway.logs.tail import tail
-from gateway.runs import intake, preview, service
+from gateway.runs import intake, preview, reports, service
 from gateway.runs.states import State
 from gateway.schemas.runs import EventView, Preview, RunDetails, RunView, SubmitRun, SubmittedRun
 from gateway.schemas.wire import Page
@@ -31,9 +31,13 @@ async def submit_run(
     response: Response,
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
     dry_run: Annotated[bool, Query(alias="dryRun")] = False,
+    submit: Annotated[bool, Query()] = True,
 ) -> SubmittedRun | Preview:
-    """Store the intent of a run and answer at once; the gateway submits it. With `dryRun` show what would be sent."""
+    """Store the intent of a run and answer at once; the gateway submits it. With `dryRun` show what would be sent;
+    with `submit=false` store a run that is executed elsewhere."""
     doors = (context.db, context.settings)
+    if not submit:
+        return await reports.report(context.db, caller, projectId, body)
     if dry_run:
         response.status_code = 200
         return await preview.preview(*doors, context.planner, caller, projectId, body)
@@ -68,6 +72,18 @@ async def list_runs(
 async def get_run(projectId: UUID, runId: UUID, caller: CallerDep, context: ContextDep) -> RunDetails:  # noqa: N803
     """Everything about one run."""
     return await service.get_run(context.db, caller, projectId, runId)
+
+
+@router.put("/{runId}/status", status_code=204, operation_id="reportRunStatus")
+async def report_status(
+    projectId: UUID,  # noqa: N803
+    runId: UUID,  # noqa: N803
+    status: Annotated[str, Body(max_length=40)],
+    caller: CallerDep,
+    context: ContextDep,
+) -> None:
+    """Tell the status of a run that is executed elsewhere, in MLflow's words."""
+    await reports.tell_status(context.db, caller, projectId, runId, status)
 
 
 @router.post("/{runId}/cancel", operation_id="cancelRun")

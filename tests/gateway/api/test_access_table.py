@@ -101,6 +101,7 @@ TABLE = (
     Row("POST", R, "researcher", 422, {"name": "r", "experimentRepositoryId": "{experimentRepositoryId}"}),
     Row("GET", f"{R}/{{runId}}", "guest", run=True),
     Row("POST", f"{R}/{{runId}}/cancel", "maintainer"),
+    Row("PUT", f"{R}/{{runId}}/status", "researcher", 204, "RUNNING", run=True),
     Row("DELETE", f"{R}/{{runId}}", "maintainer", 204, query="?cancel=true"),
     Row("GET", f"{R}/{{runId}}/events", "guest", run=True),
     Row("GET", f"{R}/{{runId}}/logs", "guest", run=True),

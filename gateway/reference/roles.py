@@ -1,0 +1,74 @@
+"""The least role that each operation needs. A test compares it with the table that walks every endpoint as every role."""
+
+from typing import NamedTuple
+
+
+class Access(NamedTuple):
+    """`least` is a role in the project, or words for those that are none; `run`: whether a run token may."""
+
+    least: str
+    run: bool = False
+    more: str = ""
+    """What goes beyond the role."""
+
+
+ANYBODY = Access("anybody")
+LOGIN = Access("needs no login, and fails without a right password")
+USER = Access("any user")
+ADMIN = Access("admin")
+OWN = Access("the owner of these settings")
+OWN_RUNS = "; a researcher for runs of their own"
+
+ROLES: dict[str, Access] = {
+    "showVersion": ANYBODY,
+    "showHealth": ANYBODY,
+    "createTokens": LOGIN,
+    "refreshTokens": LOGIN,
+    "showMe": USER,
+    "listApiTokens": USER,
+    "createApiToken": USER,
+    "revokeApiToken": OWN,
+    "listUsers": USER,
+    "createUser": ADMIN,
+    "disableUser": ADMIN,
+    "enableUser": ADMIN,
+    "listProjects": Access("any user", run=True),
+    "createProject": USER,
+    "showProject": Access("guest", run=True),
+    "changeProject": Access("maintainer"),
+    "deleteProject": Access("owner"),
+    "listMembers": Access("guest"),
+    "setMember": Access("maintainer"),
+    "removeMember": Access("maintainer"),
+    "listExperiments": Access("guest", run=True),
+    "createExperiment": Access("researcher"),
+    "showExperiment": Access("guest", run=True),
+    "changeExperiment": Access("researcher"),
+    "deleteExperiment": Access("maintainer"),
+    "uniqueRunName": Access("guest", run=True),
+    "listCode": Access("guest", run=True),
+    "createCode": Access("researcher"),
+    "showCode": Access("guest", run=True),
+    "changeCode": Access("researcher"),
+    "deleteCode": Access("maintainer"),
+    "submitRun": Access("researcher"),
+    "listRuns": Access("guest", run=True),
+    "getRun": Access("guest", run=True),
+    "deleteRun": Access("maintainer", more=OWN_RUNS),
+    "reportRunStatus": Access("researcher", run=True),
+    "cancelRun": Access("maintainer", more=OWN_RUNS),
+    "listRunEvents": Access("guest", run=True),
+    "readRunLog": Access("guest", run=True),
+    "listSites": USER,
+    "createSite": ADMIN,
+    "scanHostKeys": ADMIN,
+    "showSite": USER,
+    "changeSite": ADMIN,
+    "deleteSite": ADMIN,
+    "listConnections": OWN,
+    "createConnection": OWN,
+    "showConnection": OWN,
+    "deleteConnection": OWN,
+    "checkConnection": OWN,
+    "renewCredential": OWN,
+}
