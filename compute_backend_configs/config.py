@@ -4,9 +4,10 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from compute_backend_configs.addresses import Url
 from compute_backend_configs.consistency import contradictions
 from compute_backend_configs.environment import Environment
-from compute_backend_configs.fields import Line, Lines, Section, Url, fault
+from compute_backend_configs.fields import Line, Lines, Section, fault
 from compute_backend_configs.resources import Resources
 from compute_backend_configs.sites import FirecrestSite, LocalSite, SshSite
 

@@ -17,7 +17,6 @@ CONSTANTS: dict[str, Scalar] = dict.fromkeys(("", "~", "null", "Null", "NULL")) 
 WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}", re.ASCII)
 # Neither names the value: it may be a password without quotes.
 NO_ANCHOR = "a value that starts with * repeats an earlier `&` value, and there is none of that name; text needs quotes"
-LOCAL_TAG = "a value that starts with ! needs quotes"
 STRING_TAGS = {None, "!", "tag:yaml.org,2002:str"}
 
 
@@ -134,12 +133,9 @@ def _scalar(event: yaml.ScalarEvent) -> Scalar:
     if event.tag not in STRING_TAGS:
         raise Unreadable(_tag_refused(event.tag), _mark(event))
     text = event.value
-    if event.style is None and event.tag is None:
-        if text in CONSTANTS:
-            return CONSTANTS[text]
-        if WHOLE_NUMBER.fullmatch(text):
-            return int(text)
-    return text
+    if event.style is not None or event.tag is not None:
+        return text
+    return int(text) if WHOLE_NUMBER.fullmatch(text) else CONSTANTS.get(text, text)
 
 
 def _mark(event: yaml.Event) -> Mark:
@@ -149,5 +145,5 @@ def _mark(event: yaml.Event) -> Mark:
 
 def _tag_refused(tag: str | None) -> str:
     if str(tag).startswith("!"):
-        return LOCAL_TAG
+        return "a value that starts with ! needs quotes"
     return f"the tag `{key_text(str(tag).replace('tag:yaml.org,2002:', '!!'))}` is not allowed; write plain values"

@@ -4,7 +4,7 @@ import re
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from compute_backend_configs.fields import Commands, Line, Lines, Options, Section, fault, read_line
 from compute_backend_configs.node import show
@@ -51,7 +51,7 @@ def read_variables(value: object) -> object:
 
 ImageType = Annotated[Literal["local", "remote"], BeforeValidator(read_image_type)]
 AbsolutePath = Annotated[str, BeforeValidator(read_absolute)]
-Variable = Annotated[str, BeforeValidator(read_variable)]
+Variable = Annotated[str, BeforeValidator(read_variable), WithJsonSchema({"type": ["string", "number", "boolean"]})]
 VariableName = Annotated[str, BeforeValidator(read_variable_name)]
 
 

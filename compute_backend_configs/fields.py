@@ -3,8 +3,7 @@
 import re
 import shlex
 import unicodedata
-from typing import Annotated
-from urllib.parse import urlsplit
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -16,7 +15,6 @@ LONGEST_NAME = 1024
 MOST_OPTIONS = 1000
 SPACED = re.compile(r"\s")
 COUNT = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)  # 010 is 8 to some readers of YAML and 10 to others
-HOST_AND_PORT = re.compile(r"([^:\[\]]+|\[.*\]):\d*")
 
 
 class Section(BaseModel):
@@ -60,32 +58,6 @@ def read_name(value: object) -> str:
         raise fault(f"must not hold spaces: {show(text)}", text, "a name without spaces")
     if any(unicodedata.category(character) == "Cf" for character in text):
         raise fault(f"must not hold invisible characters: {show(text)}", text, "a name of visible characters")
-    return text
-
-
-def read_url(value: object) -> str:
-    text = read_name(value)
-    try:
-        parts = urlsplit(text)
-        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        known = False
-        parts = urlsplit("")
-    if "@" in text.partition("://")[2].partition("/")[0]:
-        raise fault("must not hold a user or password; those belong into a connection", None, "a URL without login")
-    if not known:
-        raise fault(
-            f"must be an address that starts with https:// or http://, not {show(text)}", text, "an http(s) URL"
-        )
-    return text
-
-
-def read_hostname(value: object) -> str:
-    text = read_name(value)
-    if not re.fullmatch(r"[\w:.\[][\w:.\[\]%-]*", text):
-        raise fault(f"must be the name or address of a host, without user or path, not {show(text)}", text, "a host")
-    if HOST_AND_PORT.fullmatch(text):
-        raise fault(f"must not hold a port, which is the key `Port`: {show(text)}", text, "a host")
     return text
 
 
@@ -135,18 +107,12 @@ def read_at_least_zero(value: object) -> int:
     return read_whole_number(value, 0)
 
 
-def read_port(value: object) -> int:
-    return read_whole_number(value, 1, 65535)
+# An editor's YAML takes `3.10` and `2024` for numbers; the parser keeps their text.
+TEXT: dict[str, Any] = {"type": ["string", "number"]}
+ONE_OR_MORE = WithJsonSchema({"anyOf": [TEXT, {"type": "array", "items": TEXT}, {"type": "null"}]})
 
-
-ONE_OR_MORE = WithJsonSchema(
-    {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}, {"type": "null"}]}
-)
-
-Line = Annotated[str, BeforeValidator(read_line)]
-Name = Annotated[str, BeforeValidator(read_name)]
-Hostname = Annotated[str, BeforeValidator(read_hostname)]
-Url = Annotated[str, BeforeValidator(read_url), Field(json_schema_extra={"format": "uri"})]
+Line = Annotated[str, BeforeValidator(read_line), WithJsonSchema(TEXT)]
+Name = Annotated[str, BeforeValidator(read_name), WithJsonSchema(TEXT | {"pattern": r"^\S+$"})]
 Lines = Annotated[tuple[Line, ...], BeforeValidator(read_items)]
 Options = Annotated[tuple[Line, ...], BeforeValidator(read_options), ONE_OR_MORE]
 Commands = Annotated[
@@ -154,4 +120,3 @@ Commands = Annotated[
 ]
 Positive = Annotated[int, BeforeValidator(read_at_least_one), Field(json_schema_extra={"minimum": 1})]
 Count = Annotated[int, BeforeValidator(read_at_least_zero), Field(json_schema_extra={"minimum": 0})]
-Port = Annotated[int, BeforeValidator(read_port), Field(json_schema_extra={"minimum": 1, "maximum": 65535})]

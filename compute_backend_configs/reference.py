@@ -65,7 +65,10 @@ def _kind(schema: dict[str, object]) -> str:
     if schema.get("type") == "integer":
         upper = f" to {schema['maximum']}" if "maximum" in schema else ""
         return f"whole number from {schema.get('minimum')}{upper}"
-    return {"string": "text", "array": "list of text"}.get(str(schema.get("type")), "mapping")
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        kind = kind[0]
+    return {"string": "text", "array": "list of text"}.get(str(kind), "mapping")
 
 
 def _default(field: FieldInfo) -> str:

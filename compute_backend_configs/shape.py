@@ -1,6 +1,7 @@
 """The shape of a config as JSON Schema, for editors and other programs.
 
-It describes the present spelling. Older spellings and what the numbers say together are left to the parser.
+It takes every value of the present spelling that the parser takes without a warning, but for counts in quotes. Older
+spellings, how sizes and times are written, and what the numbers say together are left to the parser.
 """
 
 from typing import Any
@@ -15,7 +16,7 @@ def json_schema() -> dict[str, Any]:
     definitions = schema["$defs"]
     definitions["PythonVenv"] = {"anyOf": [{"type": "string", "pattern": "^/"}, definitions["PythonVenv"]]}
     properties = schema["properties"]
-    properties["Local"] = {"$ref": "#/$defs/LocalSite", "description": properties["Local"]["description"]}
+    properties["Local"].pop("default")  # null stays: `Local:` is a mapping without keys
     for key in ("Environment", "Resources"):
         properties[key].pop("default", None)
     schema["oneOf"] = [{"required": [key]} for key in SITE_KEYS]

@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from compute_backend_configs.fields import Hostname, Name, Port, Section, Url
+from compute_backend_configs.addresses import Hostname, Port, Url
+from compute_backend_configs.fields import Name, Section
 
 
 class FirecrestSite(Section):

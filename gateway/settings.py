@@ -70,6 +70,18 @@ class Settings(BaseSettings):
     local_git_allowed: bool = Field(
         default=False, description="Whether code repositories may be paths on the gateway's machine."
     )
+    lease_seconds: float = Field(
+        default=60.0,
+        ge=2,
+        le=3600,
+        description="How long a gateway that fell silent keeps the runs it works on before another takes them over.",
+    )
+    missing_grace_seconds: float = Field(
+        default=30.0,
+        ge=0,
+        le=86400,
+        description="How long a site must not know a job before the gateway gives it up as LOST.",
+    )
     preview_hours: float = Field(default=1.0, gt=0, le=168, description="How long a preview may be submitted.")
     local_open: bool = Field(
         default=False,

@@ -45,11 +45,13 @@ async def test_parameters_arrive_as_they_are(backend_case: BackendCase) -> None:
 
 async def test_the_log_is_read_by_ranges(backend_case: BackendCase) -> None:
     async with backend_case.open() as backend:
-        handle = (await backend_case.ended(backend, Prints("0123456789"))).ref.handle
+        status = await backend_case.ended(backend, Prints("0123456789"))
+        handle = status.ref.handle
         for offset, limit, expected in ((0, 4, b"0123"), (4, 100, b"456789"), (10, 5, b""), (999, 5, b""), (3, 0, b"")):
             assert await backend.read(handle, "mantik.log", offset, limit) == expected
         info = await backend.stat(handle, "mantik.log")
         assert (info.path, info.size, info.is_directory) == ("mantik.log", 10, False)
+        assert info.identity == status.log_identity
 
 
 async def test_bytes_that_are_no_text(backend_case: BackendCase) -> None:

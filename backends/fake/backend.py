@@ -95,10 +95,11 @@ class FakeBackend:
     def _status(self, ref: JobRef) -> JobStatus:
         job = self.site.jobs.get(ref.id)
         attempt = self.site.attempts.get(ref.handle.location)
-        log = attempt.run.contents.get(f"{attempt.name}/mantik.log") if attempt else None
+        name = f"{attempt.name}/mantik.log" if attempt else ""
+        log = attempt.run.contents.get(name) if attempt else None
         common = {
             "log_size": None if log is None else len(log),
-            "log_identity": "" if log is None else f"log-{id(log)}",
+            "log_identity": "" if attempt is None or log is None else attempt.run.identities[name],
             "fence": attempt.fences[0] if attempt and attempt.fences else None,
         }
         if job is None:
@@ -136,21 +137,21 @@ class FakeBackend:
 
     async def stat(self, handle: Handle, path: str, area: FileArea = "attempt") -> FileInfo:
         async with self._around("stat"):
-            files, path = self._area(handle, path, area)
-            return _info(files, path)
+            files, identities, path = self._area(handle, path, area)
+            return _info(files, identities, path)
 
     async def list(self, handle: Handle, path: str = ".", area: FileArea = "attempt") -> Sequence[FileInfo]:
         async with self._around("list"):
-            files, path = self._area(handle, path, area)
+            files, identities, path = self._area(handle, path, area)
             prefix = "" if path == "." else f"{path}/"
             below = [name.removeprefix(prefix) for name in files if name.startswith(prefix)]
             if not below and path != ".":
                 raise JobNotFound(f"The site has no such directory: {path}.")
-            return [_info(files, prefix + name) for name in sorted({name.partition("/")[0] for name in below})]
+            return [_info(files, identities, prefix + name) for name in sorted({name.partition("/")[0] for name in below})]
 
     async def read(self, handle: Handle, path: str, offset: int, limit: int, area: FileArea = "attempt") -> bytes:
         async with self._around("read"):
-            files, path = self._area(handle, path, area)
+            files, _, path = self._area(handle, path, area)
             if path not in files or basename(path) == "env":
                 raise JobNotFound(f"The site has no such file: {path}.")
             return bytes(files[path][offset : offset + limit])
@@ -165,25 +166,26 @@ class FakeBackend:
             for location in [location for location in self.site.attempts if dirname(location) == top]:
                 del self.site.attempts[location]
 
-    def _area(self, handle: Handle, path: str, area: FileArea) -> tuple[dict[str, bytearray], str]:
-        """The files below an area, by path, and the path asked for, which stays inside."""
+    def _area(self, handle: Handle, path: str, area: FileArea) -> tuple[dict[str, bytearray], dict[str, str], str]:
+        """The files below an area and their identities, by path, and the path asked for, which stays inside."""
         attempt = self.site.attempts.get(handle.location)
         path = normpath(path)
         if attempt is None or path.startswith(("/", "..")) or path in attempt.run.links:
             raise JobNotFound(f"The site has no such file: {path}.")
         if area == "run":
-            return attempt.run.contents, path
+            return attempt.run.contents, attempt.run.identities, path
         own = f"{attempt.name}/"
         files = {n.removeprefix(own): data for n, data in attempt.run.contents.items() if n.startswith(own)}
         files["job.sh"] = bytearray(attempt.script)
         if attempt.environment is not None:
             files["env"] = bytearray()
-        return files, path
+        identities = {n.removeprefix(own): i for n, i in attempt.run.identities.items() if n.startswith(own)}
+        return files, identities, path
 
 
-def _info(files: Mapping[str, bytearray], path: str) -> FileInfo:
+def _info(files: Mapping[str, bytearray], identities: Mapping[str, str], path: str) -> FileInfo:
     if path in files:
-        return FileInfo(path, len(files[path]), False, EPOCH, f"file-{id(files[path])}")
+        return FileInfo(path, len(files[path]), False, EPOCH, identities.get(path, ""))
     if path == "." or any(name.startswith(f"{path}/") for name in files):
         return FileInfo(path, 0, True, EPOCH)
     raise JobNotFound(f"The site has no such file: {path}.")

@@ -1,6 +1,7 @@
 """A job of the fake site: a coroutine with files, environment and a log."""
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from datetime import UTC, datetime
 from backends.spec import JobRef, Outcome, Phase
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+_numbers = itertools.count(1)
 
 
 class Killed(Exception):
@@ -24,14 +26,19 @@ class FakeFiles:
 
     contents: dict[str, bytearray] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
+    identities: dict[str, str] = field(default_factory=dict)
+    """As inode numbers: a file that is written anew is another one."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def write(self, path: str, data: bytes) -> None:
         self.contents[path] = bytearray(data)
+        self.identities[path] = f"file-{next(_numbers)}"
         self._tell()
 
     def append(self, path: str, data: bytes) -> None:
-        self.contents.setdefault(path, bytearray()).extend(data)
+        if path not in self.contents:
+            self.write(path, b"")
+        self.contents[path].extend(data)
         self._tell()
 
     async def wait_for(self, path: str) -> None:

@@ -8,7 +8,8 @@ from backends.reasons import Reason
 from backends.spec import FileInfo
 
 FAILED, NOT_THERE, LEAVES = 1, 65, 66
-_FULL = ("no space left on device", "disk quota exceeded", "file table overflow")
+_FULL = ("no space left on device", "disk quota exceeded", "file table overflow", "wrote only ")
+"""The last is how tar says it."""
 
 
 def checked(done: Completed, what: str, reason: Reason = Reason.PREPARE_FAILED) -> bytes:

@@ -114,7 +114,7 @@ layout() { # ROOT RUN N SHA LINEAGE: code and the files of the attempt; a tar of
   fi
   cd -- "$2/$3" || exit 1
   if [ -e laid ]; then cat >/dev/null; pwd -P; return; fi
-  tar -xf - --no-same-owner || exit 1
+  tar -xf - --no-same-owner || { rm -f -- env; exit 1; }
   pwd -P
 }
 
@@ -218,7 +218,7 @@ evidence() { # ROOT, lines `RUN/N` on stdin: per attempt its fences, exit file a
     [ -d "$dir" ] || { printf 'gone %s\n' "$dir"; continue; }
     seen=("$dir"/fence.*)
     for f in "${seen[@]}"; do printf 'fence %s %s\n' "$dir" "${f##*/fence.}"; done
-    for f in exit site_exit time_limit; do
+    for f in exit site_exit time_limit disk_full; do
       [ -e "$dir/$f" ] || continue
       text=
       IFS= read -r -d '' -n 1000 text 2>/dev/null <"$dir/$f"

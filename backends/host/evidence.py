@@ -33,6 +33,8 @@ class Files:
     site_exit: int | None = None
     """Exit code that the supervisor of this machine recorded."""
     time_limit: bool = False
+    disk_full: bool = False
+    """The job script could not even say how it ended."""
     log_size: int | None = None
     log_identity: str = ""
 
@@ -64,6 +66,8 @@ def parse_evidence(text: str) -> Mapping[str, Files] | None:
             files.site_exit = int(first) if first.isdecimal() else None
         elif kind == "time_limit":
             files.time_limit = True
+        elif kind == "disk_full":
+            files.disk_full = True
         elif kind == "log":
             size, _, files.log_identity = value.partition(" ")
             files.log_size = int(size)

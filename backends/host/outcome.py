@@ -31,7 +31,9 @@ def decide(job_id: str, record: Record | None, files: Files) -> Outcome | None:
 
 def _of_code(code: int, files: Files, job_id: str) -> Reason:
     """A program may end with a copy's code, too; but then its job is the one that passed the fence."""
-    return Reason.LOST if code in COPY_CODES and files.fence != job_id else Reason.EXIT_CODE
+    if code in COPY_CODES and files.fence != job_id:
+        return Reason.LOST
+    return Reason.DISK_FULL if files.disk_full else Reason.EXIT_CODE
 
 
 def _by_code(

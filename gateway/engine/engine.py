@@ -14,14 +14,14 @@ from gateway.connections import retirement
 from gateway.db.lease import NamedLease, claim_named, free_named, release_named, renew_named
 from gateway.engine.collector import Collector
 from gateway.engine.log_copy import LogCopy
-from gateway.engine.parts import LEASE_SECONDS, RENEW_SECONDS, Parts, back_off
+from gateway.engine.parts import Parts, back_off
 from gateway.engine.poller import PREFIX, Poller
 from gateway.engine.submission import Submission
 from gateway.engine.tracker import Tracker
 from gateway.errors import GatewayError
 from gateway.runs.intake import KEPT
 from gateway.runs.lease import RunLease, claim_runs, free_runs, release_run, renew_runs
-from gateway.runs.moves import set_condition
+from gateway.runs.moves import no_contact
 from gateway.runs.plan import PlanDelayed
 from gateway.runs.rows import IdempotencyKey, Run
 from gateway.runs.states import FINAL, ConditionName, State
@@ -47,6 +47,7 @@ class Engine:
         self._collector = Collector(parts, logs)
         self._poller = Poller(parts, logs)
         self._at_once = at_once
+        self._lease_seconds = parts.settings.lease_seconds
         self._leases: dict[object, RunLease] = {}
         self._ticks: dict[str, NamedLease] = {}
         self._work: set[asyncio.Task[None]] = set()
@@ -63,7 +64,7 @@ class Engine:
             "runs": (self._runs, IDLE_SECONDS),
             "polls": (self._polls, IDLE_SECONDS),
             "tracking": (self._tracking, IDLE_SECONDS),
-            "renewal": (self._renew, RENEW_SECONDS),
+            "renewal": (self._renew, self._lease_seconds / 4),
             "housekeeping": (self._housekeeping, HOUSEKEEPING_SECONDS),
         }
         self._loops = [asyncio.create_task(self._forever(f, s), name=f"engine-{n}") for n, (f, s) in loops.items()]
@@ -122,7 +123,7 @@ class Engine:
         if free <= 0:
             return False
         async with self.parts.db.transaction() as session:
-            claimed = await claim_runs(session, self.parts.owner, LEASE_SECONDS, free)
+            claimed = await claim_runs(session, self.parts.owner, self._lease_seconds, free)
         for run, lease in claimed:
             self._leases[run.id] = lease
             self._spawn(self._step(run, lease))
@@ -176,11 +177,11 @@ class Engine:
 
     async def _show(self, run: Run, name: ConditionName, text: str) -> None:
         async with self.parts.db.transaction() as session:
-            await set_condition(session, run.id, name, text)
+            await no_contact(session, run.id, name, text)
 
     async def _polls(self) -> bool:
         async with self.parts.db.transaction() as session:
-            leases = await claim_named(session, self.parts.owner, PREFIX, LEASE_SECONDS, 20)
+            leases = await claim_named(session, self.parts.owner, PREFIX, self._lease_seconds, 20)
         for lease in leases:
             self._ticks[lease.name] = lease
             self._spawn(self._tick(lease))
@@ -205,9 +206,9 @@ class Engine:
 
     async def _renew(self) -> None:
         async with self.parts.db.transaction() as session:
-            await renew_runs(session, list(self._leases.values()), LEASE_SECONDS)
+            await renew_runs(session, list(self._leases.values()), self._lease_seconds)
             for lease in list(self._ticks.values()):
-                await renew_named(session, lease, LEASE_SECONDS)
+                await renew_named(session, lease, self._lease_seconds)
 
     async def _housekeeping(self) -> None:
         async with self.parts.db.transaction() as session:

@@ -1,7 +1,6 @@
 """What every part of the engine works with."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from gateway.db.session import Database
 from gateway.engine.sites import Sites
@@ -9,11 +8,6 @@ from gateway.logs.blobs import BlobStore
 from gateway.runs.plan import Planner
 from gateway.settings import Settings
 from gateway.tracking.client import TrackingClient
-
-LEASE_SECONDS = 60.0
-RENEW_SECONDS = 15.0
-MISSING_GRACE = timedelta(seconds=30)
-"""How long the site must not know a job before the gateway seizes its fence."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select, update
@@ -16,10 +16,10 @@ from backends.spec import DirectoryGone, Handle, JobRef, JobStatus, Outcome, Pha
 from gateway import clock
 from gateway.db.lease import NamedLease, later
 from gateway.engine.log_copy import LogCopy
-from gateway.engine.parts import MISSING_GRACE, Parts, back_off
-from gateway.runs.moves import Move, clear_conditions, move, record, set_condition
+from gateway.engine.parts import Parts, back_off
+from gateway.runs.moves import Move, clear_conditions, move, no_contact, record, set_condition
 from gateway.runs.rows import Attempt, Condition, Job, Run
-from gateway.runs.states import OF_LIVE_RUNS, ON_SITE, ConditionName, State
+from gateway.runs.states import NO_CONTACT, OF_LIVE_RUNS, ON_SITE, ConditionName, State
 from gateway.sites.rows import Site
 
 PREFIX = "poll:"
@@ -74,19 +74,22 @@ class Poller:
         name = ConditionName.NEEDS_LOGIN if login else ConditionName.LOST_CONTACT
         async with self.parts.db.transaction() as session:
             for f in followed:
-                await set_condition(session, f.run.id, name, error.message)
+                await no_contact(session, f.run.id, name, error.message)
         failures = self._failures[connection_id] = self._failures.get(connection_id, 0) + 1
         return back_off(failures, site.poll_seconds_min, max(site.poll_seconds_max, 15.0))
 
     async def _apply(self, lease: NamedLease, followed: Sequence[Followed], statuses: Any) -> bool:
         changes = [(f, statuses[f.ref]) for f in followed if self._differs(f, statuses[f.ref])]
-        if not changes and not self._failures.get(followed[0].run.connection_id or uuid.UUID(int=0)):
+        async with self.parts.db.reading() as session:
+            shown = await _shown(session, [f.run.id for f in followed])
+        if not changes and not shown:
             return False
         async with self.parts.db.transaction() as session:
-            back = (ConditionName.LOST_CONTACT, ConditionName.NEEDS_LOGIN)
             for f in followed:
-                if statuses[f.ref].phase is not Phase.MISSING:
-                    await clear_conditions(session, f.run.id, *back)
+                found = statuses[f.ref].phase is not Phase.MISSING
+                over = NO_CONTACT | {ConditionName.JOB_MISSING} if found else NO_CONTACT
+                if shown.get(f.run.id, frozenset()) & over:
+                    await clear_conditions(session, f.run.id, *over)
             for f, status in changes:
                 await self._take(session, lease, f, status)
         return bool(changes)
@@ -162,10 +165,10 @@ class Poller:
         text = "The site no longer knows job {} and there is no evidence of its end yet."
         async with self.parts.db.transaction() as session:
             for f in missing:
-                await set_condition(session, f.run.id, ConditionName.LOST_CONTACT, text.format(f.ref.id))
+                await set_condition(session, f.run.id, ConditionName.JOB_MISSING, text.format(f.ref.id))
             since = await _since(session, [f.run.id for f in missing])
         for f in missing:
-            if since[f.run.id] <= clock.now() - MISSING_GRACE:
+            if since[f.run.id] <= clock.now() - timedelta(seconds=self.parts.settings.missing_grace_seconds):
                 await self._lose(lease, f, await backend.revoke(f.ref.handle))
         return True
 
@@ -249,8 +252,20 @@ async def _pending(session: AsyncSession, f: Followed, status: JobStatus) -> Non
         await clear_conditions(session, f.run.id, ConditionName.PENDING_REASON)
 
 
+async def _shown(session: AsyncSession, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, set[str]]:
+    """Conditions that a successful poll takes away, whoever set them."""
+    names = (*NO_CONTACT, ConditionName.JOB_MISSING)
+    rows = await session.execute(
+        select(Condition.run_id, Condition.name).where(Condition.run_id.in_(ids), Condition.name.in_(names))
+    )
+    found: dict[uuid.UUID, set[str]] = {}
+    for row in rows:
+        found.setdefault(row.run_id, set()).add(row.name)
+    return found
+
+
 async def _since(session: AsyncSession, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, datetime]:
-    lost = (Condition.run_id.in_(ids), Condition.name == ConditionName.LOST_CONTACT)
+    lost = (Condition.run_id.in_(ids), Condition.name == ConditionName.JOB_MISSING)
     rows = await session.execute(select(Condition.run_id, Condition.since).where(*lost))
     return {row.run_id: row.since for row in rows}
 

@@ -18,10 +18,12 @@ STATES: Mapping[State, str] = {
 }
 CONDITIONS: Mapping[ConditionName, str] = {
     ConditionName.SUBMIT_UNKNOWN: "The site may or may not have taken the job; the gateway is finding out.",
-    ConditionName.LOST_CONTACT: "The site, or something else that the run needs, does not answer, or the site no "
-    "longer knows the job. The gateway goes on trying.",
+    ConditionName.LOST_CONTACT: "The site, or something else that the run needs, does not answer. The gateway "
+    "goes on trying.",
     ConditionName.NEEDS_LOGIN: "The site refuses the credential, or asks for more. Nothing is tried until its owner "
     "acts: `mantik connections renew`, or `mantik connections check` to try the same once more.",
+    ConditionName.JOB_MISSING: "The site answers and no longer knows the job, and nothing shows how it ended. After "
+    "`MANTIK_MISSING_GRACE_SECONDS` the run is LOST.",
     ConditionName.PENDING_REASON: "Why the job waits, in the scheduler's words.",
     ConditionName.COLLECTING: "The run has ended, and the rest of its log is being copied.",
     ConditionName.OUTPUTS_INCOMPLETE: "Not all outputs were kept.",

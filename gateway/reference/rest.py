@@ -17,8 +17,8 @@ _HEAD = f"""\
 Made by `python -m gateway.reference`; do not edit. The same as OpenAPI: [openapi.json](openapi.json), which a gateway
 serves at `{PREFIX}/openapi.json`.
 
-All paths begin with `{PREFIX}`. JSON is camelCase. Log in with `Authorization: Bearer TOKEN`, where the token comes from
-`POST /mantik/tokens/create` or is an API token. Listings come in pages: `nextCursor` of one is `cursor` of the next.
+All paths begin with `{PREFIX}`. JSON is camelCase. Log in with `Authorization: Bearer TOKEN`; the token comes from
+`POST /mantik/tokens/create`, or is an API token. Listings come in pages: `nextCursor` of one is `cursor` of the next.
 Errors: [states, conditions, reasons, errors](states-and-reasons.md#errors-of-the-api).
 
 "Least role" is one in the project; who may not see the project is told that it is not there. A run token acts as a
@@ -86,7 +86,7 @@ def _row(operation: Operation) -> tuple[str, ...]:
         f"`{operation.path}`",
         f"`{operation.name}`",
         access.least + access.more,
-        "yes" if access.run else "no",
+        "yes" if access.run else "-",
         code(operation.query),
         f"{operation.text}{headers}",
     )

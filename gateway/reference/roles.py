@@ -1,4 +1,4 @@
-"""The least role that each operation needs. A test compares it with the table that walks every endpoint as every role."""
+"""The least role that each operation needs. A test compares it with the table that walks every endpoint and role."""
 
 from typing import NamedTuple
 

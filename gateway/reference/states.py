@@ -83,7 +83,7 @@ def page() -> str:
 
 def errors() -> Mapping[str, type[GatewayError]]:
     """Each code with its class."""
-    own = [GatewayError, *(c for c in GatewayError.__subclasses__() if "code" in vars(c))]
+    own: list[type[GatewayError]] = [GatewayError, *(c for c in GatewayError.__subclasses__() if "code" in vars(c))]
     return {c.code: c for c in sorted(own, key=lambda c: (c.status, c.code))}
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backends.reasons import Reason
 from gateway import clock
 from gateway.runs.rows import Condition, Event, Run
-from gateway.runs.states import FINAL, REPORTED_TRANSITIONS, TRANSITIONS, ConditionName, State
+from gateway.runs.states import FINAL, NO_CONTACT, REPORTED_TRANSITIONS, TRANSITIONS, ConditionName, State
 from gateway.users.caller import Caller
 
 _ENTERED = {
@@ -126,6 +126,12 @@ async def set_condition(session: AsyncSession, run_id: uuid.UUID, name: Conditio
         record(session, run_id, "condition", f"{name}: {text}")
     elif there.text != text[:4000]:
         there.text = text[:4000]
+
+
+async def no_contact(session: AsyncSession, run_id: uuid.UUID, name: ConditionName, text: str) -> None:
+    """Show why the site cannot be asked: LOST_CONTACT or NEEDS_LOGIN, never both."""
+    await clear_conditions(session, run_id, *(NO_CONTACT - {name}))
+    await set_condition(session, run_id, name, text)
 
 
 async def clear_conditions(session: AsyncSession, run_id: uuid.UUID, *names: ConditionName) -> None:

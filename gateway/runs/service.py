@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway import clock
 from gateway.audit.service import record as audit
-from gateway.db.lease import later
+from gateway.db.lease import later, want
 from gateway.db.session import Database
 from gateway.errors import Conflict, Forbidden, InvalidInput, NotFound
 from gateway.logs import service as logs
@@ -181,6 +181,7 @@ async def _may_change(session: AsyncSession, caller: Caller, project_id: uuid.UU
 
 
 async def due_soon(session: AsyncSession, connection_id: uuid.UUID) -> None:
-    """A connection has a new credential: look at its waiting runs at once."""
+    """A connection has a new credential: look at its waiting runs and jobs at once."""
     waiting = and_(Run.connection_id == connection_id, or_(Run.state.not_in(FINAL), Run.due_at.is_not(None)))
     await session.execute(update(Run).where(waiting).values(due_at=later(session, 0)))
+    await want(session, f"poll:{connection_id}", 0)

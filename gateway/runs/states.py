@@ -71,6 +71,7 @@ class ConditionName(StrEnum):
     SUBMIT_UNKNOWN = "SUBMIT_UNKNOWN"
     LOST_CONTACT = "LOST_CONTACT"
     NEEDS_LOGIN = "NEEDS_LOGIN"
+    JOB_MISSING = "JOB_MISSING"
     PENDING_REASON = "PENDING_REASON"
     COLLECTING = "COLLECTING"
     OUTPUTS_INCOMPLETE = "OUTPUTS_INCOMPLETE"
@@ -79,11 +80,14 @@ class ConditionName(StrEnum):
     POST_RUN_FAILED = "POST_RUN_FAILED"
 
 
+NO_CONTACT = frozenset({ConditionName.LOST_CONTACT, ConditionName.NEEDS_LOGIN})
+"""Why a site is not asked now. The newer one replaces the other."""
 OF_LIVE_RUNS = frozenset(
     {
         ConditionName.SUBMIT_UNKNOWN,
         ConditionName.LOST_CONTACT,
         ConditionName.NEEDS_LOGIN,
+        ConditionName.JOB_MISSING,
         ConditionName.PENDING_REASON,
     }
 )

@@ -36,12 +36,15 @@ class Figure:
     absolute: str
 
     @classmethod
-    def at_most(cls, name: str, most: float, value: float, absolute: str, unit: str = "x") -> "Figure":
+    def at_most(cls, name: str, most: float | None, value: float, absolute: str, unit: str = "x") -> "Figure":
+        """Without `most` it is only printed."""
+        if most is None:
+            return cls(name, "-", f"{value:.2f}{unit}", None, absolute)
         return cls(name, f"at most {most:g}{unit}", f"{value:.2f}{unit}", value <= most, absolute)
 
     @classmethod
-    def at_least(cls, name: str, least: float, value: float, absolute: str, unit: str = "x") -> "Figure":
-        return cls(name, f"at least {least:g}{unit}", f"{value:.2f}{unit}", value >= least, absolute)
+    def at_least(cls, name: str, least: float, value: float, absolute: str) -> "Figure":
+        return cls(name, f"at least {least:g}x", f"{value:.2f}x", value >= least, absolute)
 
 
 def load() -> float:

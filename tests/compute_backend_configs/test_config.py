@@ -150,6 +150,17 @@ def test_parsed_data_needs_the_published_spelling() -> None:
     assert config.environment.variables == {"A": "1", "B": "true", "C": "1.5"}
 
 
+@pytest.mark.parametrize("host", ["::1", "[::1]", "fe80::1%eth0", "login-1.example.org", "192.0.2.1"])
+def test_hosts(host: str) -> None:
+    config = parse_config_data({"SSH": {"Hostname": host}, "Resources": {"Queue": "a"}}).config
+    assert config.ssh == SshSite(Hostname=host, Port=22)
+
+
+def test_commands_end_their_lines_as_a_shell_wants_it() -> None:
+    config = parse_config_data({"Local": {}, "Environment": {"PreRunCommandOnComputeNode": "ls\r\ndate"}}).config
+    assert config.environment.pre_run_command_on_compute_node == ("ls\ndate",)
+
+
 def test_a_config_does_not_change() -> None:
     config = parse_config(SMALL).config
     with pytest.raises(ValidationError, match="frozen"):

@@ -1,10 +1,20 @@
 import pytest
 
 from compute_backend_configs import InvalidConfig, parse_config, parse_config_data
+from compute_backend_configs.node import MAX_CHARACTERS, MAX_NODES
 from compute_backend_configs.text import MAX_SIZE
 from tests.compute_backend_configs.texts import SMALL, errors
 
 NO_TAG = "is not allowed; write plain values"
+NO_ANCHOR = "a value that starts with * repeats an earlier `&` value, and there is none of that name; text needs quotes"
+
+
+def doubled() -> object:
+    """Small in memory, a million values when walked."""
+    data: object = "a"
+    for _ in range(20):
+        data = [data, data]
+    return data
 
 
 @pytest.mark.parametrize(
@@ -21,13 +31,14 @@ NO_TAG = "is not allowed; write plain values"
         ("Local: {}\nSite: \ud800", "mantik.yaml:2: holds the character U+D800, which is not allowed"),
         ('Site: "\\ud800"', "mantik.yaml:1: holds half of a surrogate pair, which is no character"),
         ('Site: "\\UFFFFFFFF"', "mantik.yaml: holds an escape or a directive outside of what YAML allows"),
-        ("Local: &a [*a]", "mantik.yaml:1: `*a` refers to itself or to an anchor not defined before it"),
+        ("Local: &a [*a]", f"mantik.yaml:1: {NO_ANCHOR}"),
         ("Local: {}\nExclude:\n- *.sif", "mantik.yaml:3: a value that starts with one of * & % @ ` needs quotes"),
         ("Local: {}\nExclude: [@a]", "mantik.yaml:2: a value that starts with one of * & % @ ` needs quotes"),
-        ("Local: *b", "mantik.yaml:1: `*b` refers to itself or to an anchor not defined before it"),
+        ("Local: *b", f"mantik.yaml:1: {NO_ANCHOR}"),
         ("!!python/object:os.system x", f"mantik.yaml:1: the tag `!!python/object:os.system` {NO_TAG}"),
         ("Local: !!python/dict {}", f"mantik.yaml:1: the tag `!!python/dict` {NO_TAG}"),
         ("Local: {}\nExclude: !!set [a]", f"mantik.yaml:2: the tag `!!set` {NO_TAG}"),
+        ("Local: !local {}", "mantik.yaml:1: a value that starts with ! needs quotes"),
         ("!!binary a: b", f"mantik.yaml:1: the tag `!!binary` {NO_TAG}"),
         ("? [a]\n: b", "mantik.yaml:1: a key must be plain text, not a list, mapping or alias"),
         ("Local: {}\n<<: 3", "mantik.yaml:2: `<<` takes a mapping or a list of mappings"),
@@ -76,6 +87,22 @@ def test_lines_are_counted_in_windows_files() -> None:
     assert errors(SMALL.replace("\n", "\r\n") + "Quue: 1\r\n")[0].startswith("mantik.yaml:3: Quue: ")
 
 
+@pytest.mark.parametrize("value", ["*hunter2", "!hunter2 x", "!hunter2"])
+def test_a_password_without_quotes_is_not_shown(value: str) -> None:
+    (message,) = errors(SMALL + f"Environment:\n  Variables:\n    PASSWORD: {value}\n")
+    assert message.startswith("mantik.yaml:5: a value that starts with ")
+    assert "hunter2" not in message
+
+
+@pytest.mark.parametrize("value", ["", "~", "null", "Null", "NULL"])
+def test_nothing_in_every_spelling(value: str) -> None:
+    (message,) = errors(SMALL + f"Environment:\n  Variables:\n    A: {value}\n")
+    assert message == 'mantik.yaml:5: Environment.Variables.A: has no value; write "" for an empty one'
+    assert parse_config(SMALL + "Environment: {Modules: ['" + value + "x']}").config.environment.modules == (
+        f"{value}x",
+    )
+
+
 def test_explicit_text_is_text() -> None:
     assert parse_config("Local: {}\nEnvironment: {Modules: [!!str true]}").config.environment.modules == ("true",)
 
@@ -87,6 +114,9 @@ def test_explicit_text_is_text() -> None:
         ({"Local": {}, "Resources": {"Nodes": 10**5000}}, "x: Resources.Nodes holds a number that is too large"),
         ({"Site": "\ud800"}, "x: holds half of a surrogate pair, which is no character"),
         ([1], "x: must be a mapping of keys to values, not a list"),
+        ({"Local": {}, "Exclude": ["a"] * MAX_NODES}, f"x: too large; at most {MAX_NODES} values are read"),
+        ({"Local": {}, "Exclude": ["a" * 10**6] * 5}, f"x: too large; at most {MAX_CHARACTERS} characters are read"),
+        ({"Local": {}, "Exclude": doubled()}, f"x: too large; at most {MAX_NODES} values are read"),
     ],
 )
 def test_data_that_is_no_config(data: object, message: str) -> None:

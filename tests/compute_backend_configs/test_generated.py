@@ -15,7 +15,7 @@ from compute_backend_configs.findings import known_keys
 
 def test_schema_is_up_to_date() -> None:
     assert schema.FILE.read_text(encoding="utf-8") == schema.schema_text(), (
-        "run: python -m compute_backend_configs.schema"
+        "run: python -m compute_backend_configs.schema compute_backend_configs/schema.json"
     )
 
 
@@ -36,6 +36,17 @@ def test_both_run_as_modules(module: str, text: Callable[[], str], tmp_path: Pat
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert (tmp_path / "target").read_text(encoding="utf-8") == text()
+
+
+def test_the_schema_is_printed() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "compute_backend_configs.schema"],
+        cwd=schema.FILE.parent.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, schema.schema_text(), "")
 
 
 def test_every_key_is_described_and_on_the_page() -> None:

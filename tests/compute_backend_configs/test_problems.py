@@ -136,6 +136,32 @@ def test_data_has_no_lines() -> None:
             "SSH: {Hostname: -oProxyCommand=x}\nResources: {Queue: a}",
             "1: SSH.Hostname: must be the name or address of a host, without user or path, not `-oProxyCommand=x`",
         ),
+        (resources("QoS: a\u200bb"), "4: Resources.QoS: must not hold invisible characters: `a\\u200bb`"),
+        (
+            "SSH: {Hostname: 'login:2222'}\nResources: {Queue: a}",
+            "1: SSH.Hostname: must not hold a port, which is the key `Port`: `login:2222`",
+        ),
+        (
+            "SSH: {Hostname: '[::1]:2222'}\nResources: {Queue: a}",
+            "1: SSH.Hostname: must not hold a port, which is the key `Port`: `[::1]:2222`",
+        ),
+        (SMALL + "Environment: {Python: 3}", "3: Environment.Python: must be an absolute path on the site, not `3`"),
+        (
+            SMALL + f"Environment: {{Apptainer: {{Path: a, Options: {'-e ' * 1001}}}}}",
+            "3: Environment.Apptainer.Options: holds more than 1000 options",
+        ),
+        (
+            resources("Nodes: 2\nTotalCPUs: 12\nCPUsPerNode: 8\nTasksPerNode: 4"),
+            "5: Resources.TotalCPUs: is 12, but Nodes 2, 4 tasks on each and 2 CPUs for each task make 16 CPUs",
+        ),
+        (
+            resources("Nodes: 2\nTotalCPUs: 12\nCPUsPerNode: 8\nCPUsPerTask: 2"),
+            "5: Resources.TotalCPUs: is 12, but Nodes 2, 4 tasks on each and 2 CPUs for each task make 16 CPUs",
+        ),
+        (
+            resources("Nodes: 2\nTotalCPUs: 6\nTasksPerNode: 4"),
+            "5: Resources.TotalCPUs: is 6, but Nodes 2 with TasksPerNode 4 need at least 8 CPUs",
+        ),
         (
             "UnicoreApiUrl: ftp://a\nResources: {Queue: a}",
             "1: UnicoreApiUrl: must be an address that starts with https:// or http://, not `ftp://a`",
@@ -163,7 +189,7 @@ def test_data_has_no_lines() -> None:
         ),
         (
             resources("Nodes: 2\nTotalCPUs: 20\nTasksPerNode: 4\nCPUsPerTask: 2"),
-            "5: Resources.TotalCPUs: is 20, but Nodes 2, TasksPerNode 4 and CPUsPerTask 2 make 16 CPUs",
+            "5: Resources.TotalCPUs: is 20, but Nodes 2, 4 tasks on each and 2 CPUs for each task make 16 CPUs",
         ),
     ],
 )

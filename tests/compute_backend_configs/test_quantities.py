@@ -13,6 +13,8 @@ GIB = 1024**3
         ("12h", 43_200),
         ("1d", 86_400),
         ("90s", 90),
+        ("30min", 1_800),
+        ("1h30min", 5_400),
         ("1d12h", 129_600),
         ("1d 12h 5m 1s", 129_901),
         ("2H", 7_200),
@@ -121,7 +123,7 @@ def test_memory_as_text(size: int, text: str) -> None:
     assert MemorySize.parse(text) == MemorySize(size)
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "true", "1.5", "1e3", "many", "[1]", "0x10", "10000001", "1_000"])
+@pytest.mark.parametrize("value", ["0", "-1", "true", "1.5", "1e3", "many", "[1]", "0x10", "010", "10000001", "1_000"])
 @pytest.mark.parametrize("key", ["Nodes", "TotalCPUs", "CPUsPerNode", "TasksPerNode", "CPUsPerTask"])
 def test_no_count(key: str, value: str) -> None:
     (message,) = errors(resources(f"{key}: {value}"))

@@ -1,4 +1,4 @@
-"""Whatever is read can be stored, and read again without a warning and with the same meaning."""
+"""Whatever is read can be stored, and read again as the same."""
 
 import json
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from compute_backend_configs import LoadedConfig, parse_config, parse_config_data
 from tests.compute_backend_configs.texts import FULL, SMALL, resources
 
-PLAIN = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp", "Zs")), min_size=1, max_size=20)
+PLAIN = st.text(st.characters(exclude_categories=("Cc", "Cf", "Cs", "Zl", "Zp", "Zs")), min_size=1, max_size=20)
 COUNT = st.integers(1, 10_000_000)
 VARIABLES = st.dictionaries(
     st.from_regex("[A-Za-z_][A-Za-z0-9_]*", fullmatch=True),
@@ -38,16 +38,10 @@ CONFIGS = st.fixed_dictionaries(
 def check(loaded: LoadedConfig) -> None:
     stored = loaded.config.to_published()
     again = parse_config_data(json.loads(json.dumps(stored)))
-    assert again.warnings == ()
+    assert again.config == loaded.config
     assert again.config.to_published() == stored
-    assert again.config.kind == loaded.config.kind
-    assert again.config.resources.layout == loaded.config.resources.layout
-    assert again.config.resources.runtime == loaded.config.resources.runtime
-    assert again.config.resources.memory_per_node == loaded.config.resources.memory_per_node
-    first, second = loaded.config, again.config
-    variables = second.default_variables() | dict(second.environment.variables)
-    assert variables == first.default_variables() | dict(first.environment.variables)
-    assert parse_config(json.dumps(stored)).config == again.config
+    assert {warning.field for warning in again.warnings} <= {"Resources.CPUsPerNode", "Resources.TotalCPUs"}
+    assert parse_config(json.dumps(stored)).config == loaded.config
 
 
 @pytest.mark.parametrize(
@@ -72,10 +66,9 @@ def test_any_valid_data(data: dict[str, object]) -> None:
     check(parse_config_data(data))
 
 
-def test_nothing_stays_implied() -> None:
+def test_units_are_written_out_and_what_is_only_a_default_is_not() -> None:
     text = resources("CPUsPerNode: 8\nRuntime: 90\nMemoryPerNode: 16")
     assert parse_config(text).config.to_published() == {
         "SSH": {"Hostname": "login.example.org", "Port": 22},
-        "Environment": {"Variables": {"SRUN_CPUS_PER_TASK": "8"}},
-        "Resources": {"Queue": "batch", "Runtime": "1m30s", "TasksPerNode": 8, "MemoryPerNode": "16M"},
+        "Resources": {"Queue": "batch", "Runtime": "1m30s", "CPUsPerNode": 8, "MemoryPerNode": "16M"},
     }

@@ -101,6 +101,16 @@ def test_cpus_per_node_alone() -> None:
     assert warnings(resources("CPUsPerNode: 8\nCPUsPerTask: 8")) == []
 
 
+def test_fewer_cpus_than_those_of_the_nodes() -> None:
+    asked = "Nodes: 2\nCPUsPerNode: 8\nTotalCPUs: {}"
+    _, second = warnings(resources(asked.format(12)))
+    assert second == (
+        "mantik.yaml:6: Resources.TotalCPUs: is 12, fewer than the 16 of Nodes 2 with CPUsPerNode 8; make them agree"
+    )
+    assert len(warnings(resources(asked.format(16)))) == 1
+    assert len(warnings(resources("CPUsPerNode: 8\nTotalCPUs: 12"))) == 1
+
+
 def test_cpus_per_node_alone_with_the_variable_given() -> None:
     text = resources("CPUsPerNode: 8") + "Environment: {Variables: {SRUN_CPUS_PER_TASK: 2}}\n"
     (warning,) = warnings(text)

@@ -21,7 +21,8 @@ from gateway.settings import Settings
 from gateway.tracking.client import TrackingClient
 from gateway.users.passwords import Passwords
 from gateway.users.tokens import AccessTokens
-from tests.gateway.world import FakeMlflow, World
+from tests.gateway.fake_mlflow import FakeMlflow
+from tests.gateway.world import World
 
 
 @pytest.fixture

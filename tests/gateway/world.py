@@ -1,12 +1,9 @@
 """A small world for tests: people with each role in one project, and everything a path can name."""
 
-import json
 import secrets
 import uuid
 from dataclasses import dataclass
-from typing import Any
 
-import httpx
 from sqlalchemy import select
 
 from gateway import clock
@@ -129,40 +126,3 @@ class World:
     async def audit(self) -> list[AuditEntry]:
         async with self.context.db.reading() as session:
             return list(await session.scalars(select(AuditEntry).order_by(AuditEntry.id)))
-
-
-class FakeMlflow:
-    """As much of MLflow's REST API as the gateway uses when it makes an experiment."""
-
-    def __init__(self) -> None:
-        self.experiments: dict[str, str] = {}
-        self.away = False
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        if self.away:
-            raise httpx.ConnectError("away")
-        if request.url.path.endswith("/health"):
-            return httpx.Response(200, text="OK")
-        if request.url.path.endswith("/experiments/create"):
-            return self._create(request)
-        if request.url.path.endswith("/experiments/get-by-name"):
-            return self._get(str(request.url.params["experiment_name"]))
-        return _error(404, "ENDPOINT_NOT_FOUND")
-
-    def _create(self, request: httpx.Request) -> httpx.Response:
-        name = json.loads(request.content)["name"]
-        if name in self.experiments:
-            return _error(400, "RESOURCE_ALREADY_EXISTS")
-        self.experiments[name] = str(len(self.experiments) + 1)
-        return httpx.Response(200, json={"experiment_id": self.experiments[name]})
-
-    def _get(self, name: str) -> httpx.Response:
-        if name not in self.experiments:
-            return _error(404, "RESOURCE_DOES_NOT_EXIST")
-        found: dict[str, Any] = {"experiment_id": self.experiments[name], "name": name}
-        found |= {"artifact_location": f"mlflow-artifacts:/{self.experiments[name]}", "lifecycle_stage": "active"}
-        return httpx.Response(200, json={"experiment": found})
-
-
-def _error(status: int, code: str) -> httpx.Response:
-    return httpx.Response(status, json={"error_code": code, "message": code})

@@ -11,19 +11,31 @@ from tests.whole.gateway_process import running, wait_for
 from tests.whole.workshop import MLPROJECT, Workshop, make_repository
 
 
+@pytest.fixture
+def on(database_url: str) -> dict[str, str]:
+    """Settings of a gateway on each kind of database."""
+    # A tracking server that is not there: what a kill may break is between gateway and site.
+    return {
+        "MANTIK_TRACKING_URI": "http://127.0.0.1:9",
+        "MANTIK_TRACKING_TIMEOUT_SECONDS": "0.2",
+        "MANTIK_LEASE_SECONDS": "3",
+        "MANTIK_DATABASE_URL": database_url,
+    }
+
+
 @pytest.mark.slurm
 @pytest.mark.timeout(400)
-def test_killed_at_any_moment(slurm_site: SlurmSite, folder: Path) -> None:
+def test_killed_at_any_moment(slurm_site: SlurmSite, folder: Path, tmp_path: Path, on: dict[str, str]) -> None:
     """The code appends to a marker each time it runs; each run is killed a little later than the one before."""
     markers = Path(slurm_site.scratch) / "alice"
-    # A tracking server that is not there: what a kill may break is between gateway and site.
-    with running(folder / "killed", tracking=False, MANTIK_TRACKING_URI="http://127.0.0.1:9") as gateway:
-        workshop = Workshop(gateway, make_repository(folder / "killed-code", {"MLproject": MLPROJECT}))
+    name = f"killed-{tmp_path.name}"
+    with running(folder / name, tracking=False, **on) as gateway:
+        workshop = Workshop(gateway, make_repository(folder / f"{name}-code", {"MLproject": MLPROJECT}))
         site = workshop.add_site("lab", slurm_site)
         lab = Lab(workshop, slurm_site, site, workshop.connect("lab", site, slurm_site.private_key))
         runs = []
         for n in range(8):
-            marker = markers / f"marker-{folder.name}-{n}"
+            marker = markers / f"marker-{folder.name}-{name}-{n}"
             run_id = lab.submit(entryPoint="marks", mlflowParameters={"marker": str(marker)})
             time.sleep(0.12 * n)  # the moment of the kill is the point of this test
             gateway.kill()

@@ -10,7 +10,8 @@ from gateway.context import Context
 from gateway.repositories.experiments import complete
 from gateway.runs.rows import Run
 from tests.gateway.connections.making import post
-from tests.gateway.world import FakeMlflow, Person, Place, World
+from tests.gateway.fake_mlflow import FakeMlflow
+from tests.gateway.world import Person, Place, World
 
 
 @pytest.fixture

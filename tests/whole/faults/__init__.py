@@ -1,0 +1,1 @@
+"""What can go wrong on a site: each fault ends in the right state, with its reason and one clear sentence."""
