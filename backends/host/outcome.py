@@ -23,6 +23,8 @@ def decide(job_id: str, record: Record | None, files: Files) -> Outcome | None:
     code = files.site_exit
     if code is None and record is not None:
         code = record.exit_code
+        if code == 0 and record.signal is not None:
+            code = None  # a signal ended it: that zero is no code
     if code is not None:
         reason = _of_code(code, files, job_id)
         return _by_code(EvidenceSource.SITE_EXIT_CODE, code, None, reason, record, files)

@@ -73,8 +73,11 @@ def ending(state: str, exits: str) -> tuple[int | None, int | None, Reason | Non
     code, signal = _codes(exits)
     if signal == LAUNCH_FAILURE_SIGNAL:
         return None, None, Reason.NODE_FAILURE
-    if code or signal or (code == 0 and word(state) == "COMPLETED"):
-        return code, signal or None, reason(state)
+    if signal:
+        # `0:9` is an end by signal 9, and no end with code 0.
+        return code or None, signal, reason(state)
+    if code or (code == 0 and word(state) == "COMPLETED"):
+        return code, None, reason(state)
     return None, None, reason(state)
 
 

@@ -12,7 +12,7 @@ from gateway.cli.output import output_option, say_data, say_result, show, show_r
 from gateway.cli.table import fields
 from gateway.cli.text import moment, plain
 from gateway.cli.trust import accepted_keys
-from gateway.cli.values import text_of, typed_pairs
+from gateway.cli.values import text_of, typed_pairs, usage
 
 if TYPE_CHECKING:
     from gateway.schemas.sites import SiteView
@@ -111,6 +111,26 @@ def show_one(site: str, output: str) -> None:
         ("Created", moment(found.created_at)),
     ]
     show(found, output, lambda: fields(pairs))
+
+
+@command.command("trust")
+@click.argument("site")
+@yes_option
+def trust(site: str, yes: bool) -> None:
+    """Take new SSH keys of a site's host, after it was set up anew (admins only).
+
+    Shows the fingerprints of the keys that the host has now; compare them with those that the site publishes.
+    """
+    from gateway.schemas.sites import CreateSite
+
+    with gateway() as client:
+        found = client.sites.get(site)
+        if not found.host:
+            raise usage(f"Site {found.name} has no SSH host.")
+        keys = accepted_keys(client, found.host, found.port or 22, yes=yes).keys
+        kept = {name: getattr(found, name) for name in CreateSite.model_fields} | {"host_keys": keys}
+        client.sites.replace(found.site_id, CreateSite(**kept))
+    click.echo(f"Site {found.name} is trusted with {len(keys)} keys; waiting runs go on by themselves.", err=True)
 
 
 @command.command("delete")

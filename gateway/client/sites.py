@@ -1,6 +1,7 @@
 """Sites and connections: listings with a few calls of their own."""
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gateway.client import call
@@ -29,6 +30,10 @@ def _scan(host: str, port: int) -> Call[ScannedHostKeys]:
     return call.post("/sites/scan-host-keys", ScannedHostKeys, seconds=_LOGIN_SECONDS, host=host, port=port)
 
 
+def _replace(body: CreateSite) -> Callable[[str], Call[SiteView]]:
+    return lambda path: Call("PUT", path, SiteView.model_validate_json, body=body, repeatable=True)
+
+
 class Sites(Listing[SiteView, CreateSite]):
     """The sites of the gateway."""
 
@@ -39,6 +44,10 @@ class Sites(Listing[SiteView, CreateSite]):
         """What the host shows now; compare the fingerprints before they are trusted."""
         return self._driver.run(self._session.perform(_scan(host, port)))
 
+    def replace(self, ref: Ref, body: CreateSite) -> SiteView:
+        """Everything of a site anew (admins only)."""
+        return self._driver.run(self.on_flow(ref, _replace(body)))
+
 
 class AsyncSites(AsyncListing[SiteView, CreateSite]):
     """As `Sites`."""
@@ -48,6 +57,9 @@ class AsyncSites(AsyncListing[SiteView, CreateSite]):
 
     async def scan_host_keys(self, host: str, port: int = 22) -> ScannedHostKeys:
         return await self._driver.run(self._session.perform(_scan(host, port)))
+
+    async def replace(self, ref: Ref, body: CreateSite) -> SiteView:
+        return await self._driver.run(self.on_flow(ref, _replace(body)))
 
 
 class _Described(Described[ConnectionView, CreateConnection]):

@@ -90,6 +90,12 @@ async def release_named(session: AsyncSession, lease: NamedLease, *, due_in: flo
     )
 
 
+async def still_held(session: AsyncSession, lease: NamedLease) -> bool:
+    """Whether the lease is ours; nobody takes it before the end of this transaction."""
+    query = select(Lease.name).where(lease.held).with_for_update(read=True)
+    return await session.scalar(query) is not None
+
+
 async def free_named(session: AsyncSession) -> None:
     """Make every lease abandoned now. Only for who is certain to be the one gateway of this database."""
     await session.execute(

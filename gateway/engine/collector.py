@@ -14,8 +14,9 @@ from gateway.db.lease import want
 from gateway.engine.log_copy import LOG, LogCopy
 from gateway.engine.parts import Parts
 from gateway.engine.poller import PREFIX, ending
+from gateway.errors import GatewayError
 from gateway.logs.rows import LogChunk
-from gateway.runs.lease import RunLease
+from gateway.runs.lease import RunLease, still_held
 from gateway.runs.moves import Move, clear_conditions, move, record, set_condition
 from gateway.runs.rows import Attempt, Condition, Job, Run
 from gateway.runs.states import OF_LIVE_RUNS, ConditionName, State
@@ -26,6 +27,7 @@ SWEEP_SECONDS = 600.0
 
 
 CANCEL_AGAIN_SECONDS = 30.0
+DELETE_AGAIN_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,7 @@ class Collector:
         if await self._collecting(run):
             await self._collect(run)
         if run.delete_requested_at is not None:
-            await self._delete(run, lease)
-            return None
+            return await self._delete(run, lease)
         if run.reason == Reason.LOST and run.ended_at is not None:
             return await self._sweep(run, lease)
         return None
@@ -99,20 +100,26 @@ class Collector:
         async with self.parts.db.reading() as session:
             return await _current(session, run)
 
-    async def _delete(self, run: Run, lease: RunLease) -> None:
+    async def _delete(self, run: Run, lease: RunLease) -> float | None:
         _, handle = await self._job(run)
         if run.delete_site_directory and handle is not None and run.connection_id is not None:
             await (await self.parts.sites.backend(run.connection_id)).remove(handle)
         if run.mlflow_run_id is not None and run.origin == "submitted":
-            await self.parts.tracking.delete_run(run.mlflow_run_id)
+            try:
+                await self.parts.tracking.delete_run(run.mlflow_run_id)
+            except GatewayError as error:
+                await self._show(run, ConditionName.TRACKING_BEHIND, error.message)
+                return DELETE_AGAIN_SECONDS
         async with self.parts.db.transaction() as session:
+            if not await still_held(session, lease):
+                return None
             chunks = (await session.scalars(select(LogChunk.blob_key).where(LogChunk.run_id == run.id))).all()
             await session.execute(delete(LogChunk).where(LogChunk.run_id == run.id))
-            gone = update(Run).where(Run.id == run.id, lease.guard).values(deleted_at=clock.now())
-            await session.execute(gone)
+            await session.execute(update(Run).where(Run.id == run.id).values(deleted_at=clock.now()))
             record(session, run.id, "intent", "Deleted.")
         for key in chunks:
             await self.parts.blobs.delete(key)
+        return None
 
     async def _sweep(self, run: Run, lease: RunLease) -> float | None:
         """Evidence that came late reopens a LOST run."""
@@ -139,7 +146,8 @@ class Collector:
                 return None
         async with self.parts.db.transaction() as session:
             if status.phase is Phase.ENDED:
-                await move(session, run, to, guard=lease.guard)
+                if await move(session, run, to, guard=lease.guard):
+                    await set_condition(session, run.id, ConditionName.COLLECTING, "What came late is being collected.")
                 return 0.0
             await _reopen(session, run, lease, status.site_state)
             await want(session, f"{PREFIX}{run.connection_id}", 0)
@@ -147,8 +155,10 @@ class Collector:
 
     async def _know(self, run: Run, lease: RunLease, reason: Reason | None, text: str, exit_code: int | None) -> None:
         async with self.parts.db.transaction() as session:
+            if not await still_held(session, lease):
+                return
             values = {"reason": reason, "message": text, "exit_code": exit_code}
-            await session.execute(update(Run).where(Run.id == run.id, lease.guard).values(**values))
+            await session.execute(update(Run).where(Run.id == run.id).values(**values, tracking_due_at=clock.now()))
             record(session, run.id, "site", f"Evidence came late: {text}")
 
 

@@ -6,7 +6,7 @@ import secrets
 import socket
 from collections.abc import Awaitable, Callable
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from backends.errors import AuthenticationFailed, BackendError, ChallengeRequired
 from gateway import clock
@@ -20,7 +20,7 @@ from gateway.engine.submission import Submission
 from gateway.engine.tracker import Tracker
 from gateway.errors import GatewayError
 from gateway.runs.intake import KEPT
-from gateway.runs.lease import RunLease, claim_runs, free_runs, release_run, renew_runs
+from gateway.runs.lease import RunLease, claim_runs, free_runs, release_run, renew_runs, still_held
 from gateway.runs.moves import no_contact
 from gateway.runs.plan import PlanDelayed
 from gateway.runs.rows import IdempotencyKey, Run
@@ -138,14 +138,17 @@ class Engine:
                 due_in = await self._one(run, lease)
                 failures = 0
                 if due_in == 0.0:
-                    run = await self._load(run)
+                    current = await self._load(lease)
+                    if current is None:
+                        break
+                    run = current
         except (AuthenticationFailed, ChallengeRequired) as error:
             # Waiting costs the site nothing: a refused version is not tried again until its owner acts.
-            await self._show(run, ConditionName.NEEDS_LOGIN, error.message)
+            await self._show(lease, ConditionName.NEEDS_LOGIN, error.message)
             due_in = 15.0
         except (BackendError, PlanDelayed, GatewayError) as error:
             failures += 1
-            await self._show(run, ConditionName.LOST_CONTACT, str(error))
+            await self._show(lease, ConditionName.LOST_CONTACT, str(error))
             due_in = back_off(failures)
         except Exception:
             log.exception("a step of run %s failed", run.id)
@@ -171,13 +174,16 @@ class Engine:
             return await self._collector.ended(run, lease)
         return await self._collector.cancel_live(run)
 
-    async def _load(self, run: Run) -> Run:
+    async def _load(self, lease: RunLease) -> Run | None:
+        """The run as it is now; None when it is another's by now, who does its next step."""
         async with self.parts.db.reading() as session:
-            return await session.get_one(Run, run.id)
+            run: Run | None = await session.scalar(select(Run).where(Run.id == lease.run_id, lease.guard))
+            return run
 
-    async def _show(self, run: Run, name: ConditionName, text: str) -> None:
+    async def _show(self, lease: RunLease, name: ConditionName, text: str) -> None:
         async with self.parts.db.transaction() as session:
-            await no_contact(session, run.id, name, text)
+            if await still_held(session, lease):
+                await no_contact(session, lease.run_id, name, text)
 
     async def _polls(self) -> bool:
         async with self.parts.db.transaction() as session:
@@ -206,9 +212,10 @@ class Engine:
 
     async def _renew(self) -> None:
         async with self.parts.db.transaction() as session:
-            await renew_runs(session, list(self._leases.values()), self._lease_seconds)
+            # In this order, as the poller locks them: no deadlock.
             for lease in list(self._ticks.values()):
                 await renew_named(session, lease, self._lease_seconds)
+            await renew_runs(session, list(self._leases.values()), self._lease_seconds)
 
     async def _housekeeping(self) -> None:
         async with self.parts.db.transaction() as session:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from backends.backend import Backend
@@ -15,6 +15,7 @@ from gateway.runs.moves import record
 from gateway.runs.rows import Job, Run
 
 LOG = "mantik.log"
+REPLACED = "The log was replaced on the site; it is kept as a new generation."
 CHUNK = 1 << 20
 PER_TICK = 4 << 20
 """Bytes of one run copied in one go while others wait."""
@@ -36,15 +37,15 @@ class LogCopy:
             at = await logs.end(session, run.id)
         shrunk = size < at.offset
         replaced = bool(job.log_identity) and bool(identity) and job.log_identity != identity
-        if shrunk or (replaced and at.offset > 0):
+        anew = shrunk or (replaced and at.offset > 0)
+        if anew:
             at = Position(at.generation + 1, 0)
-            await self._say(run, "The log was replaced on the site; it is kept as a new generation.")
         copied = 0
         while at.offset < size and (whole or copied < PER_TICK):
             if at.offset >= CHUNK and size - at.offset > LEAP:
                 at = Position(at.generation, size - CHUNK)
             data = await backend.read(handle, LOG, at.offset, min(CHUNK, size - at.offset))
-            if not data or not await self._store(run, at, data):
+            if not data or not await self._store(run, job, at, data, identity, anew=anew and copied == 0):
                 break
             at = Position(at.generation, at.offset + len(data))
             copied += len(data)
@@ -52,21 +53,23 @@ class LogCopy:
             await self._prune(run)
         return copied > 0
 
-    async def _store(self, run: Run, at: Position, data: bytes) -> bool:
+    async def _store(self, run: Run, job: Job, at: Position, data: bytes, identity: str, *, anew: bool) -> bool:
+        """Keep a range and, with it, which file it is of: a repeat after a crash begins no other generation."""
         key = logs.new_key(run.id, at)
         await self.parts.blobs.put(key, data)
         try:
             async with self.parts.db.transaction() as session:
                 logs.append(session, run.id, at, len(data), key)
+                if identity:
+                    same = (Job.id == job.id, Job.log_identity != identity)
+                    await session.execute(update(Job).where(*same).values(log_identity=identity))
+                if anew:
+                    record(session, run.id, "site", REPLACED)
         except IntegrityError:
             # Another holder of the lease stored this range: its copy stands, ours goes.
             await self.parts.blobs.delete(key)
             return False
         return True
-
-    async def _say(self, run: Run, text: str) -> None:
-        async with self.parts.db.transaction() as session:
-            record(session, run.id, "site", text)
 
     async def _prune(self, run: Run) -> None:
         """Keep the first chunk and the newest ones, `max_log_bytes` in all."""

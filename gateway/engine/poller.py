@@ -14,7 +14,7 @@ from backends.errors import AuthenticationFailed, BackendError, ChallengeRequire
 from backends.reasons import Reason
 from backends.spec import DirectoryGone, Handle, JobRef, JobStatus, Outcome, Phase, Result, Revoked
 from gateway import clock
-from gateway.db.lease import NamedLease, later
+from gateway.db.lease import NamedLease, later, still_held
 from gateway.engine.log_copy import LogCopy
 from gateway.engine.parts import Parts, back_off
 from gateway.runs.moves import Move, clear_conditions, move, no_contact, record, set_condition
@@ -60,20 +60,20 @@ class Poller:
             changed |= await self._copy_logs(followed, statuses, backend)
             changed |= await self._missing(lease, followed, statuses, backend)
         except BackendError as error:
-            return await self._no_contact(connection_id, followed, error, site)
+            return await self._no_contact(lease, connection_id, followed, error, site)
         self._failures.pop(connection_id, None)
         wait = site.poll_seconds_min if changed else self._waits.get(connection_id, site.poll_seconds_min) * 1.5
         self._waits[connection_id] = min(wait, site.poll_seconds_max)
         return self._waits[connection_id]
 
     async def _no_contact(
-        self, connection_id: uuid.UUID, followed: Sequence[Followed], error: BackendError, site: Site
+        self, lease: NamedLease, connection_id: uuid.UUID, followed: Sequence[Followed], error: BackendError, site: Site
     ) -> float:
         """A failed poll changes no state: it is shown as a condition, and tried again."""
         login = isinstance(error, AuthenticationFailed | ChallengeRequired)
         name = ConditionName.NEEDS_LOGIN if login else ConditionName.LOST_CONTACT
         async with self.parts.db.transaction() as session:
-            for f in followed:
+            for f in followed if await still_held(session, lease) else ():
                 await no_contact(session, f.run.id, name, error.message)
         failures = self._failures[connection_id] = self._failures.get(connection_id, 0) + 1
         return back_off(failures, site.poll_seconds_min, max(site.poll_seconds_max, 15.0))
@@ -85,6 +85,8 @@ class Poller:
         if not changes and not shown:
             return False
         async with self.parts.db.transaction() as session:
+            if not await still_held(session, lease):
+                return False
             for f in followed:
                 found = statuses[f.ref].phase is not Phase.MISSING
                 over = NO_CONTACT | {ConditionName.JOB_MISSING} if found else NO_CONTACT
@@ -97,7 +99,7 @@ class Poller:
     @staticmethod
     def _differs(f: Followed, status: JobStatus) -> bool:
         if status.phase is Phase.MISSING:
-            return False
+            return _other(f, status)
         job = f.job
         seen = (job.site_state, job.pending_reason, job.restarts, job.nodes, job.account, job.log_size)
         told = (status.site_state, status.pending_reason, status.restarts, status.nodes, status.account)
@@ -159,11 +161,13 @@ class Poller:
 
     async def _missing(self, lease: NamedLease, followed: Sequence[Followed], statuses: Any, backend: Backend) -> bool:
         """Absence is no end: after a grace time the fence and the files decide, and what they leave open is LOST."""
-        missing = [f for f in followed if statuses[f.ref].phase is Phase.MISSING]
+        missing = [f for f in followed if statuses[f.ref].phase is Phase.MISSING and not _other(f, statuses[f.ref])]
         if not missing:
             return False
         text = "The site no longer knows job {} and there is no evidence of its end yet."
         async with self.parts.db.transaction() as session:
+            if not await still_held(session, lease):
+                return False
             for f in missing:
                 await set_condition(session, f.run.id, ConditionName.JOB_MISSING, text.format(f.ref.id))
             since = await _since(session, [f.run.id for f in missing])
@@ -173,6 +177,8 @@ class Poller:
         return True
 
     async def _lose(self, lease: NamedLease, f: Followed, fence: Revoked | JobRef | DirectoryGone) -> None:
+        if isinstance(fence, JobRef) and fence.id != f.ref.id:
+            return  # a copy passed it just now: the next look follows that one
         texts: dict[type, str] = {
             Revoked: f"Job {f.ref.id} vanished from the site before it started. It was not submitted again.",
             JobRef: f"Job {f.ref.id} started and vanished from the site without a trace of its end.",
@@ -240,7 +246,6 @@ def _seen(job: Job, status: JobStatus) -> dict[str, Any]:
         "account": status.account or job.account,
         "usage": dict(status.usage) or job.usage,
         "log_size": status.log_size,
-        "log_identity": status.log_identity or job.log_identity,
         "seen_at": clock.now(),
     }
 

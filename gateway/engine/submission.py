@@ -15,7 +15,7 @@ from gateway.db.lease import want
 from gateway.engine.environment import job_environment
 from gateway.engine.parts import Parts
 from gateway.engine.tracker import Tracker
-from gateway.runs.lease import RunLease
+from gateway.runs.lease import RunLease, still_held
 from gateway.runs.manifest import new_manifest
 from gateway.runs.moves import Move, clear_conditions, move, set_condition
 from gateway.runs.plan import PlanRefused
@@ -25,6 +25,7 @@ from gateway.sites.rows import Site
 from gateway.tracking import tokens
 
 AGAIN = 0.0
+LEFT = "What is left on the site is removed."
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,8 @@ class Submission:
         self, run: Run, lease: RunLease, attempt: Attempt, backend: Backend, handle: Handle, why: str
     ) -> float | None:
         async with self.parts.db.transaction() as session:
+            if not await still_held(session, lease):
+                return None  # another may follow a job of this attempt by now
             await set_condition(session, run.id, ConditionName.SUBMIT_UNKNOWN, why)
         result = await backend.revoke(handle)
         if isinstance(result, JobRef):
@@ -137,6 +140,8 @@ class Submission:
                 values = update(Attempt).where(Attempt.id == attempt.id).values(revoked_at=clock.now())
                 await session.execute(values)
                 await clear_conditions(session, run.id, ConditionName.SUBMIT_UNKNOWN)
+                if to.to is State.CANCELLED:
+                    await set_condition(session, run.id, ConditionName.COLLECTING, LEFT)
         return AGAIN
 
     async def _submitted(self, run: Run, lease: RunLease, attempt: Attempt, ref: JobRef, text: str) -> float | None:
@@ -158,7 +163,7 @@ class Submission:
         async with self.parts.db.transaction() as session:
             if await move(session, run, to, guard=lease.guard):
                 await clear_conditions(session, run.id, *OF_LIVE_RUNS)
-                await set_condition(session, run.id, ConditionName.COLLECTING, "What is left on the site is removed.")
+                await set_condition(session, run.id, ConditionName.COLLECTING, LEFT)
         return AGAIN
 
     async def _spec(self, run: Run, manifest: Manifest, attempt: Attempt, environment: dict[str, str]) -> JobSpec:

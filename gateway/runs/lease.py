@@ -55,6 +55,12 @@ async def release_run(session: AsyncSession, lease: RunLease, *, due_in: float |
     )
 
 
+async def still_held(session: AsyncSession, lease: RunLease) -> bool:
+    """Whether the run is ours; nobody takes it before the end of this transaction."""
+    query = select(Run.id).where(Run.id == lease.run_id, lease.guard).with_for_update()
+    return await session.scalar(query) is not None
+
+
 async def free_runs(session: AsyncSession) -> None:
     """Make every lease abandoned now. Only for who is certain to be the one gateway of this database."""
     await session.execute(

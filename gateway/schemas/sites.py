@@ -42,11 +42,15 @@ class SiteView(Wire):
     url: str | None
     host_keys: list[str]
     jump: str | None
+    tls_ca: str | None
     verify_tls: bool
     work_directory: str
     compute_nodes_reach_gateway: str
+    raw_jobs_allowed: bool
+    whole_nodes_charged: bool
     poll_seconds_min: float
     poll_seconds_max: float
+    lost_after_days: int
     limits: dict[str, Any]
     options: dict[str, Any]
     created_at: datetime

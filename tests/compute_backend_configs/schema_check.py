@@ -40,8 +40,8 @@ def fits(value: object, schema: dict[str, Any], root: dict[str, Any]) -> bool:
         "propertyNames": lambda rule: all(below(key, rule) for key in entries),
         "items": lambda rule: not isinstance(value, list) or all(below(one, rule) for one in value),
         "pattern": lambda rule: not isinstance(value, str) or re.search(rule, value) is not None,
-        "minimum": lambda least: not is_number or value >= least,  # type: ignore[operator]
-        "maximum": lambda most: not is_number or value <= most,  # type: ignore[operator]
+        "minimum": lambda least: not is_number or value >= least,
+        "maximum": lambda most: not is_number or value <= most,
     }
     return all(checks[word](rule) for word, rule in schema.items() if word not in NOT_CHECKED)
 

@@ -151,45 +151,12 @@ def test_data_has_no_lines() -> None:
             "3: Environment.Apptainer.Options: holds more than 1000 options",
         ),
         (
-            resources("Nodes: 2\nTotalCPUs: 12\nCPUsPerNode: 8\nTasksPerNode: 4"),
-            "5: Resources.TotalCPUs: is 12, but Nodes 2, 4 tasks on each and 2 CPUs for each task make 16 CPUs",
-        ),
-        (
-            resources("Nodes: 2\nTotalCPUs: 12\nCPUsPerNode: 8\nCPUsPerTask: 2"),
-            "5: Resources.TotalCPUs: is 12, but Nodes 2, 4 tasks on each and 2 CPUs for each task make 16 CPUs",
-        ),
-        (
-            resources("Nodes: 2\nTotalCPUs: 6\nTasksPerNode: 4"),
-            "5: Resources.TotalCPUs: is 6, but Nodes 2 with TasksPerNode 4 need at least 8 CPUs",
-        ),
-        (
             "UnicoreApiUrl: ftp://a\nResources: {Queue: a}",
             "1: UnicoreApiUrl: must be an address that starts with https:// or http://, not `ftp://a`",
         ),
         (
             "UnicoreApiUrl: https://me:secret@a\nResources: {Queue: a}",
             "1: UnicoreApiUrl: must not hold a user or password; those belong into a connection",
-        ),
-        (
-            resources("CPUsPerNode: 8\nTasksPerNode: 4\nCPUsPerTask: 4"),
-            "4: Resources.CPUsPerNode: is 8, but TasksPerNode 4 with CPUsPerTask 4 need 16 CPUs on each node",
-        ),
-        (
-            resources("CPUsPerNode: 8\nTasksPerNode: 3"),
-            "4: Resources.CPUsPerNode: is 8, which cannot be divided among TasksPerNode 3",
-        ),
-        (
-            resources("CPUsPerNode: 8\nCPUsPerTask: 3"),
-            "4: Resources.CPUsPerNode: is 8, which is no multiple of CPUsPerTask 3",
-        ),
-        (resources("Nodes: 4\nTotalCPUs: 2"), "5: Resources.TotalCPUs: is 2, but Nodes 4 need at least 4 CPUs"),
-        (
-            resources("Nodes: 2\nTotalCPUs: 20\nCPUsPerNode: 8"),
-            "5: Resources.TotalCPUs: is 20, but Nodes 2 with CPUsPerNode 8 have 16 CPUs",
-        ),
-        (
-            resources("Nodes: 2\nTotalCPUs: 20\nTasksPerNode: 4\nCPUsPerTask: 2"),
-            "5: Resources.TotalCPUs: is 20, but Nodes 2, 4 tasks on each and 2 CPUs for each task make 16 CPUs",
         ),
     ],
 )

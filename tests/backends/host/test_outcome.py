@@ -78,6 +78,16 @@ CASES = {
     "completed with its code": (Files(), ended("COMPLETED", exit_code=0), (FINISHED, CODE, None, 0, None)),
     "completed and nothing else is no success": (Files(), ended("COMPLETED"), (FAILED, STATE, Reason.LOST, None, None)),
     "killed": (Files(), ended("FAILED", signal=9), (FAILED, DETAILS, Reason.EXIT_CODE, None, 9)),
+    "killed, and the scheduler writes code 0 beside it": (
+        Files(),
+        ended("FAILED", exit_code=0, signal=9),
+        (FAILED, DETAILS, Reason.EXIT_CODE, None, 9),
+    ),
+    "no room to say how it ended": (
+        Files(fences=("7",), disk_full=True),
+        ended("FAILED", exit_code=1),
+        (FAILED, CODE, Reason.DISK_FULL, 1, None),
+    ),
     "out of memory": (
         Files(),
         ended("OUT_OF_MEMORY", signal=125, reason=Reason.OUT_OF_MEMORY),

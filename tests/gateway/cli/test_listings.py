@@ -133,6 +133,14 @@ def test_a_site_is_made_with_confirmed_keys_or_those_of_a_file(mantik: Mantik, w
     )
 
 
+def test_new_host_keys_of_a_site_change_nothing_else(mantik: Mantik, wire: Wire) -> None:
+    done = mantik("sites", "trust", "cluster", "--yes")
+    assert (done.code, done.out) == (0, "")
+    assert done.err.endswith("Site cluster is trusted with 1 keys; waiting runs go on by themselves.\n")
+    sent = wire.bodies[-1]
+    assert (sent["hostKeys"], sent["name"], sent["host"]) == (["ssh-ed25519 AAAAhost"], "cluster", "login.example")
+
+
 def test_a_site(mantik: Mantik) -> None:
     assert mantik("sites", "show", SITE).out == (
         f"Name:           cluster\nId:             {SITE}\nKind:           slurm\nWhere:          login.example:22\n"

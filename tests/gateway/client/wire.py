@@ -157,7 +157,11 @@ def example() -> Wire:
                 "url": None,
                 "hostKeys": [],
                 "jump": None,
+                "tlsCa": None,
                 "verifyTls": True,
+                "rawJobsAllowed": True,
+                "wholeNodesCharged": False,
+                "lostAfterDays": 14,
                 "workDirectory": "$HOME/mantik",
                 "computeNodesReachGateway": "direct",
                 "pollSecondsMin": 2.0,
@@ -241,6 +245,11 @@ def app(wire: Wire) -> ASGIApp:
     @api.post(PREFIX + "/sites/scan-host-keys")
     async def scan(host: str, port: int = 22) -> dict[str, Any]:
         return {"host": host, "port": port, "keys": ["ssh-ed25519 AAAAhost"], "fingerprints": ["SHA256:abc (ED25519)"]}
+
+    @api.put(PREFIX + "/sites/{site}")
+    async def replace_site(site: str, request: Request) -> dict[str, Any]:
+        wire.bodies.append(await request.json())
+        return wire.things["/sites"][0]
 
     runs = PREFIX + "/projects/{project}/runs"
 

@@ -15,7 +15,7 @@ PROBES = """\
   killed:
     command: "echo about to die; kill -9 $SLURM_TASK_PID"
   kills_itself:
-    command: "echo about to die; kill -9 $$"
+    command: "echo about to die; bash -c 'kill -9 $$'"
   naps:
     command: "echo asleep; sleep 4; echo awake"
   fills:

@@ -1,6 +1,7 @@
 """A login node of a test's own beside the cluster's: its keys, host key and commands can be broken at will."""
 
 import shlex
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -119,6 +120,19 @@ def own_site(workshop: Workshop, there: SlurmSite, name: str, **changes: Any) ->
 
 def private(key: asyncssh.SSHKey) -> str:
     return str(key.export_private_key("openssh").decode())
+
+
+@contextmanager
+def closed_queue(there: SlurmSite) -> Iterator[str]:
+    """A queue of a test's own whose jobs wait until it is opened."""
+    name = f"closed-{uuid.uuid4().hex[:6]}"
+    there.run("scontrol", "create", f"partitionname={name}", "nodes=c1", "state=down", "maxtime=10")
+    try:
+        yield name
+    finally:
+        there.run("scancel", f"--partition={name}")
+        wait_for(lambda: there.run("squeue", "-h", "-p", name) == "", 20)
+        there.run("scontrol", "delete", f"partitionname={name}")
 
 
 class Hiding:

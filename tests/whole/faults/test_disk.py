@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.site_fixtures import SlurmSite
-from tests.whole.faults.own_site import OwnSite, own_site
+from tests.whole.faults.own_site import OwnSite, closed_queue, own_site
 from tests.whole.workshop import Workshop
 
 pytestmark = pytest.mark.slurm
@@ -88,15 +88,16 @@ def test_filled_by_the_job(node: OwnSite, bulky: Workshop, place: Place) -> None
 
 
 def test_full_when_the_job_starts(node: OwnSite, bulky: Workshop, place: Place) -> None:
-    """Not even the log can be written, and the room for the end is not there: the site's code decides."""
+    """Not even the log can be written, and there is no room to say how it ended."""
     path = place("late", "size=6m")
     site = node.beside("late", workDirectory=f"{path}/mantik")
-    site.slurm("scontrol", "update", "jobid=1", "x") if False else None
-    run_id = site.submit(resources={"QoS": ""}, computeBudgetAccount="tiny")
-    job = site.job(run_id)
-    with suppress(OSError), (path / "fill").open("wb", buffering=0) as file:
-        while file.write(b"x" * 4096):
-            pass
-    site.slurm("scontrol", "update", f"jobid={job}", "account=budget-a")
-    run = bulky.ended(run_id)
-    assert (run["state"], run["exitCode"]) == ("FINISHED", 0), bulky.story(run_id)
+    with closed_queue(site.there) as queue:
+        run_id = site.submit(resources={"Queue": queue})
+        site.job(run_id)
+        with suppress(OSError), (path / "fill").open("wb", buffering=0) as file:
+            while file.write(b"x" * 4096):
+                pass
+        site.slurm("scontrol", "update", f"partitionname={queue}", "state=up")
+        run = bulky.ended(run_id)
+    assert (run["state"], run["reason"], run["exitCode"]) == ("FAILED", "DISK_FULL", 1), bulky.story(run_id)
+    assert bulky.log(run_id) == b""
