@@ -64,15 +64,26 @@ class GitStore:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._protocols = ("https", "ssh", "file", "http") if local_paths_allowed else ("https", "ssh")
         self._locks: dict[str, asyncio.Lock] = {}
+        self._asked: dict[tuple[str, str | None, str | None], asyncio.Future[str]] = {}
+        self._described: dict[str, CodeBundle] = {}
 
     async def resolve(self, source: Source, *, branch: str | None, commit: str | None) -> str:
         """The full commit id of a commit, else of a branch (or tag), else of the default branch.
 
         Raises GitError, temporary when the host does not answer."""
         mirror = self._mirror(source)
+        if commit and (known := await self._commit(mirror, commit)):
+            return known
+        # Many runs of one branch at once share a fetch, which begins after each of them asked.
+        key = (mirror.name, branch, commit)
+        if key not in self._asked:
+            self._asked[key] = asyncio.ensure_future(self._fetched(source, mirror, branch, commit))
+        return await asyncio.shield(self._asked[key])
+
+    async def _fetched(self, source: Source, mirror: Path, branch: str | None, commit: str | None) -> str:
         async with self._locks.setdefault(mirror.name, asyncio.Lock()):
-            if commit and (known := await self._commit(mirror, commit)):
-                return known
+            # Who asks from here on may mean what is pushed during this fetch: the next one is theirs.
+            del self._asked[mirror.name, branch, commit]
             await self._fetch(source, mirror)
         wanted = commit or (f"refs/heads/{branch}" if branch else "HEAD")
         found = await self._commit(mirror, wanted)
@@ -98,6 +109,8 @@ class GitStore:
         key = hashlib.sha256("\0".join([mirror.name, commit, *exclude]).encode()).hexdigest()
         async with self._locks.setdefault(key, asyncio.Lock()):
             path = self._bundles / f"{key}.tar.gz"
+            if path.exists() and key in self._described:
+                return self._described[key]
             if not path.exists():
                 specs = [".", *(f":(exclude,glob){p}" for p in _patterns(exclude))] if exclude else []
                 args = ["-C", str(mirror), "archive", "--format=tar", commit, *(["--", *specs] if specs else [])]
@@ -105,7 +118,13 @@ class GitStore:
                 if code:
                     raise GitError("The code of the commit cannot be read.", text=_words(err))
                 await asyncio.to_thread(_write_gzip, path, out)
-            return await asyncio.to_thread(_describe, path)
+            found = self._described[key] = await asyncio.to_thread(_describe, path)
+            return found
+
+    def kept(self, sha256: str) -> CodeBundle | None:
+        """A bundle by the hash of its bytes, if this process described it and it is still there."""
+        found = next((b for b in self._described.values() if b.sha256 == sha256), None)
+        return found if found is not None and found.path.exists() else None
 
     def _mirror(self, source: Source) -> Path:
         return self._mirrors / hashlib.sha256(f"{source.uri}\0{source.cache_key}".encode()).hexdigest()[:32]

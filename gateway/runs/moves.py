@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, CursorResult, delete, select, true, update
@@ -21,6 +21,12 @@ _ENTERED = {
     State.QUEUED: Run.queued_at,
     State.RUNNING: Run.started_at,
 }
+
+
+_BEFORE_THE_SITE = frozenset({State.PREPARING, State.SUBMITTING})
+"""MLflow is told nothing of these: its run is made in the first one, and waits as SCHEDULED."""
+QUEUED_TOLD_AFTER = timedelta(seconds=2)
+"""A job that starts at once is told of once; and many that are submitted together reach the site first."""
 
 
 class IllegalMove(Exception):
@@ -55,7 +61,9 @@ async def move(
     source = State(run.state)
     _check(run, source, to)
     now = clock.now()
-    values |= {"state": to.to, "tracking_due_at": now, "failures": 0}
+    values |= {"state": to.to, "failures": 0}
+    if to.to not in _BEFORE_THE_SITE:
+        values["tracking_due_at"] = now + QUEUED_TOLD_AFTER if to.to is State.QUEUED else now
     column = _ENTERED.get(to.to)
     if column is not None:
         values[column.key] = to.at or now

@@ -85,6 +85,8 @@ class Planner:
 
     async def bundle_again(self, run: Run, manifest: Manifest) -> CodeBundle:
         """The code of a manifest, from the cache or made anew. Raises PlanRefused when its bytes differ."""
+        if (kept := self.git.kept(manifest.code_sha256)) is not None:
+            return kept
         async with self.db.reading() as session:
             code = await session.get(CodeRepository, run.code_repository_id)
         if code is None:

@@ -71,15 +71,17 @@ class TrackingClient(Transport):
         user: str,
         tags: Mapping[str, str],
         start_time: datetime,
+        first_try: bool = False,
     ) -> str:
         """MLflow's id of the gateway's run, made if there is none. May be repeated, also after an unclear end.
 
         Of several made by a race of two gateways the oldest stays; the database's link decides between their answers.
+        `first_try`: nobody can have made it yet, so it is not searched; whoever finds another one linked deletes this.
         """
         key = str(run_id)
         lock = self._creating.setdefault(key, asyncio.Lock())
         async with lock:
-            if found := await self._only_run(experiment_id, key):
+            if not first_try and (found := await self._only_run(experiment_id, key)):
                 return found
             body = {
                 "experiment_id": experiment_id,
@@ -94,7 +96,7 @@ class TrackingClient(Transport):
                 if found := await self._only_run(experiment_id, key):
                     return found
                 raise
-            return await self._only_run(experiment_id, key) or made
+            return made if first_try else await self._only_run(experiment_id, key) or made
 
     async def update_run(self, mlflow_run_id: str, status: str, end_time: datetime | None = None) -> None:
         end = {"end_time": _milliseconds(end_time)} if end_time else {}
@@ -117,12 +119,17 @@ class TrackingClient(Transport):
 
     async def log_artifact(self, mlflow_run_id: str, path: str, content: bytes) -> None:
         """Stores bytes as the run's artifact `path`, through the server's artifact proxy; replaces what was there."""
+        await self.log_artifacts(mlflow_run_id, {path: content})
+
+    async def log_artifacts(self, mlflow_run_id: str, contents: Mapping[str, bytes]) -> None:
+        """As `log_artifact`, several by their paths."""
         answer = await self.call("GET", "runs/get", query=[("run_id", mlflow_run_id)])
         location = urlsplit(answer["run"]["info"]["artifact_uri"])
         if location.scheme != "mlflow-artifacts":
             raise TrackingRefused("The tracking server does not keep artifacts itself.")
-        target = posixpath.join(location.path.lstrip("/"), path)
-        await self.send("PUT", ARTIFACTS + quote(target), content=content)
+        for path, content in contents.items():
+            target = posixpath.join(location.path.lstrip("/"), path)
+            await self.send("PUT", ARTIFACTS + quote(target), content=content)
 
     async def _experiment(self, name: str) -> dict[str, Any] | None:
         try:
