@@ -40,7 +40,7 @@ class Collector:
     async def ended(self, run: Run, lease: RunLease) -> float | None:
         """Collect what is left; then delete, if asked; then, when LOST, look for late evidence for 14 days."""
         if await self._collecting(run):
-            await self._collect(run)
+            await self._collect(run, lease)
         if run.delete_requested_at is not None:
             return await self._delete(run, lease)
         if run.reason == Reason.LOST and run.ended_at is not None:
@@ -63,38 +63,44 @@ class Collector:
         async with self.parts.db.reading() as session:
             return await session.get(Condition, (run.id, ConditionName.COLLECTING)) is not None
 
-    async def _collect(self, run: Run) -> None:
+    async def _collect(self, run: Run, lease: RunLease) -> None:
         job, handle = await self._job(run)
         if handle is not None and run.connection_id is not None:
             backend = await self.parts.sites.backend(run.connection_id)
             if job is None:
                 # It never ran: nothing to read, and its `env` must not stay.
                 await backend.remove(handle, "attempt")
-                return await self._collected(run)
+                return await self._collected(run, lease)
             try:
-                await self._tail(run, job, backend, handle)
+                await self._tail(run, lease, job, backend, handle)
                 await backend.finish(handle)
             except JobNotFound as error:
-                await self._show(run, ConditionName.FILES_GONE, f"The run's directory is gone: {error.message}")
+                await self._show(lease, ConditionName.FILES_GONE, f"The run's directory is gone: {error.message}")
             except InvalidJob as error:
-                await self._show(run, ConditionName.POST_RUN_FAILED, error.message)
-        await self._collected(run)
+                await self._show(lease, ConditionName.POST_RUN_FAILED, error.message)
+        await self._collected(run, lease)
 
-    async def _collected(self, run: Run) -> None:
+    async def _collected(self, run: Run, lease: RunLease) -> None:
         async with self.parts.db.transaction() as session:
-            await clear_conditions(session, run.id, ConditionName.COLLECTING, *OF_LIVE_RUNS)
+            if await still_held(session, lease):
+                await clear_conditions(session, run.id, ConditionName.COLLECTING, *OF_LIVE_RUNS)
 
-    async def _tail(self, run: Run, job: Job, backend: Backend, handle: Handle) -> None:
+    async def _tail(self, run: Run, lease: RunLease, job: Job, backend: Backend, handle: Handle) -> None:
         try:
             found = await backend.stat(handle, LOG)
         except JobNotFound:
             await backend.list(handle)  # raises JobNotFound when it is the directory that is gone
             return
-        await self.logs.copy(run, job, backend, handle, found.size, found.identity, whole=True)
 
-    async def _show(self, run: Run, name: ConditionName, text: str) -> None:
+        async def held(session: AsyncSession) -> bool:
+            return await still_held(session, lease)
+
+        await self.logs.copy(run, job, backend, handle, found.size, found.identity, held=held, whole=True)
+
+    async def _show(self, lease: RunLease, name: ConditionName, text: str) -> None:
         async with self.parts.db.transaction() as session:
-            await set_condition(session, run.id, name, text)
+            if await still_held(session, lease):
+                await set_condition(session, lease.run_id, name, text)
 
     async def _job(self, run: Run) -> tuple[Job | None, Handle | None]:
         async with self.parts.db.reading() as session:
@@ -108,7 +114,7 @@ class Collector:
             try:
                 await self.parts.tracking.delete_run(run.mlflow_run_id)
             except GatewayError as error:
-                await self._show(run, ConditionName.TRACKING_BEHIND, error.message)
+                await self._show(lease, ConditionName.TRACKING_BEHIND, error.message)
                 return DELETE_AGAIN_SECONDS
         async with self.parts.db.transaction() as session:
             if not await still_held(session, lease):

@@ -1,9 +1,12 @@
 """Copies a run's log from the site: each byte is read there once, by whoever holds the lease."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from backends.backend import Backend
 from backends.spec import Handle
@@ -22,6 +25,13 @@ PER_TICK = 4 << 20
 LEAP = 16 << 20
 """Further behind than this, the copy leaps to the last chunk: what runs now is what a follower wants to see."""
 
+Held = Callable[[AsyncSession], Awaitable[bool]]
+"""Whether the lease under which the log is copied is still ours, until the end of the transaction."""
+
+
+class _LeaseLost(Exception):
+    """Another gateway copies this log by now."""
+
 
 @dataclass(frozen=True, slots=True)
 class LogCopy:
@@ -30,9 +40,20 @@ class LogCopy:
     parts: Parts
 
     async def copy(
-        self, run: Run, job: Job, backend: Backend, handle: Handle, size: int, identity: str, *, whole: bool = False
+        self,
+        run: Run,
+        job: Job,
+        backend: Backend,
+        handle: Handle,
+        size: int,
+        identity: str,
+        *,
+        held: Held,
+        whole: bool = False,
     ) -> bool:
-        """Copy what is new, at most PER_TICK bytes unless `whole`; True when something was. Never asks past `size`."""
+        """Copy what is new, at most PER_TICK bytes unless `whole`; True when something was. Never asks past `size`.
+
+        Stops when the lease is no longer `held`: to a late copier with an old size a longer log looks shrunk."""
         async with self.parts.db.reading() as session:
             at = await logs.end(session, run.id)
         shrunk = size < at.offset
@@ -45,7 +66,7 @@ class LogCopy:
             if at.offset >= CHUNK and size - at.offset > LEAP:
                 at = Position(at.generation, size - CHUNK)
             data = await backend.read(handle, LOG, at.offset, min(CHUNK, size - at.offset))
-            if not data or not await self._store(run, job, at, data, identity, anew=anew and copied == 0):
+            if not data or not await self._store(run, job, at, data, identity, held, anew=anew and copied == 0):
                 break
             at = Position(at.generation, at.offset + len(data))
             copied += len(data)
@@ -53,20 +74,24 @@ class LogCopy:
             await self._prune(run)
         return copied > 0
 
-    async def _store(self, run: Run, job: Job, at: Position, data: bytes, identity: str, *, anew: bool) -> bool:
+    async def _store(
+        self, run: Run, job: Job, at: Position, data: bytes, identity: str, held: Held, *, anew: bool
+    ) -> bool:
         """Keep a range and, with it, which file it is of: a repeat after a crash begins no other generation."""
         key = logs.new_key(run.id, at)
         await self.parts.blobs.put(key, data)
         try:
             async with self.parts.db.transaction() as session:
+                if not await held(session):
+                    raise _LeaseLost
                 logs.append(session, run.id, at, len(data), key)
                 if identity:
                     same = (Job.id == job.id, Job.log_identity != identity)
                     await session.execute(update(Job).where(*same).values(log_identity=identity))
                 if anew:
                     record(session, run.id, "site", REPLACED)
-        except IntegrityError:
-            # Another holder of the lease stored this range: its copy stands, ours goes.
+        except (IntegrityError, _LeaseLost):
+            # Another has the lease, or stored this range: its copy stands, ours goes.
             await self.parts.blobs.delete(key)
             return False
         return True

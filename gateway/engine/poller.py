@@ -57,7 +57,7 @@ class Poller:
             backend = await self.parts.sites.backend(connection_id)
             statuses = await backend.poll([f.ref for f in followed])
             changed = await self._apply(lease, followed, statuses)
-            changed |= await self._copy_logs(followed, statuses, backend)
+            changed |= await self._copy_logs(lease, followed, statuses, backend)
             changed |= await self._missing(lease, followed, statuses, backend)
         except BackendError as error:
             return await self._no_contact(lease, connection_id, followed, error, site)
@@ -145,8 +145,14 @@ class Poller:
             await set_condition(session, f.run.id, ConditionName.COLLECTING, "Log and files are being collected.")
             await session.execute(update(Run).where(Run.id == f.run.id).values(due_at=later(session, 0)))
 
-    async def _copy_logs(self, followed: Sequence[Followed], statuses: Any, backend: Backend) -> bool:
+    async def _copy_logs(
+        self, lease: NamedLease, followed: Sequence[Followed], statuses: Any, backend: Backend
+    ) -> bool:
         copied = False
+
+        async def held(session: AsyncSession) -> bool:
+            return await still_held(session, lease)
+
         for f in followed:
             status: JobStatus = statuses[f.ref]
             # What the copy could not take in one go it goes on with, although the file did not grow.
@@ -154,7 +160,8 @@ class Poller:
             if behind and f.run.state in ON_SITE:
                 try:
                     size, identity = status.log_size or 0, status.log_identity
-                    copied |= await self.logs.copy(f.run, f.job, backend, f.ref.handle, size, identity)
+                    doors = (f.run, f.job, backend, f.ref.handle)
+                    copied |= await self.logs.copy(*doors, size, identity, held=held)
                 except JobNotFound:
                     continue
         return copied

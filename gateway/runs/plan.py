@@ -1,5 +1,6 @@
 """From a run request to exactly what is submitted: commit, entry point, config, site, script. Submits nothing."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -133,7 +134,8 @@ class Planner:
             if text is None:
                 message = f"backendConfig: there is no file {path!r} in the repository at commit {commit[:12]}."
                 raise PlanRefused(Reason.INVALID_CONFIG, message)
-            return parse_config(text.decode("utf-8"), name=path)
+            # A hostile megabyte takes seconds to refuse.
+            return await asyncio.to_thread(parse_config, text.decode("utf-8"), name=path)
         except InvalidConfig as error:
             raise PlanRefused(Reason.INVALID_CONFIG, f"The compute backend config is not valid. {error}") from None
         except UnicodeDecodeError:

@@ -18,7 +18,7 @@ QUERY = Sacct(("1", "3", "10"))
         ("12", Phase.ENDED, None, None, Reason.TIME_LIMIT, "TIMEOUT"),
         ("13", Phase.ENDED, None, None, Reason.NODE_FAILURE, "NODE_FAIL"),
         ("15", Phase.ENDED, None, None, Reason.NODE_FAILURE, "FAILED 0:53"),
-        ("16", Phase.ENDED, 0, 9, None, "FAILED"),
+        ("16", Phase.ENDED, None, 9, None, "FAILED"),
         ("17", Phase.ENDED, 9, None, None, "FAILED"),
         ("10", Phase.ENDED, None, None, Reason.PREEMPTED, "PREEMPTED"),
         ("19", Phase.QUEUED, None, None, None, "PENDING"),

@@ -45,7 +45,7 @@ def test_a_reason_may_hold_anything(reason: str) -> None:
     [
         ("23", 0, None, None),
         ("24", 3, None, None),
-        ("25", 0, 9, None),
+        ("25", None, 9, None),
         ("27", 137, None, None),
         ("28", None, None, Reason.NODE_FAILURE),
     ],

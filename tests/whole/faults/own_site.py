@@ -12,7 +12,7 @@ import asyncssh
 from backends.slurm.ssh.trust import public_line
 from tests.backends.slurm.ssh.sshd import Sshd
 from tests.site_fixtures import SlurmSite
-from tests.whole.gateway_process import wait_for
+from tests.whole.gateway_process import FINAL, wait_for
 from tests.whole.workshop import Workshop
 
 
@@ -61,6 +61,10 @@ class OwnSite:
         found: dict[str, Any] = self.workshop.gateway.call("GET", path)
         return found
 
+    def check(self) -> None:
+        """So that the gateway knows the queues and accounts of now."""
+        self.workshop.gateway.call("POST", f"{self.workshop.connections}/{self.connection}/check")
+
     def renew(self, key: asyncssh.SSHKey) -> None:
         """As the owner: a new credential, tried at once."""
         path = f"{self.workshop.connections}/{self.connection}/credential"
@@ -95,7 +99,14 @@ class OwnSite:
 
     def job(self, run_id: str) -> str:
         """The job id, once the gateway has it."""
-        return str(wait_for(lambda: self.workshop.run(run_id)["job"], 60)["siteJobId"])
+        
+        def there() -> dict[str, Any] | None:
+            run = self.workshop.run(run_id)
+            assert run["job"] or run["state"] not in FINAL, self.workshop.story(run_id)
+            found: dict[str, Any] | None = run["job"]
+            return found
+
+        return str(wait_for(there, 60)["siteJobId"])
 
     def beside(self, name: str, **changes: Any) -> "OwnSite":
         """Another site of the gateway on the same login node, not checked."""

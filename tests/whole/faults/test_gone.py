@@ -29,6 +29,7 @@ def forgetful(faults: Workshop, slurm_site: SlurmSite, hiding: Hiding) -> Iterat
 def test_forgotten(forgetful: OwnSite, hiding: Hiding, faults: Workshop) -> None:
     """One runs, one waits: both are LOST after the grace, and the one that waited can never run again."""
     with closed_queue(forgetful.there) as queue:
+        forgetful.check()
         running = forgetful.submit(entryPoint="waits")
         waiting = forgetful.submit(resources={"Queue": queue})
         faults.until(running, "RUNNING")
