@@ -66,6 +66,7 @@ class GitStore:
         self._locks: dict[str, asyncio.Lock] = {}
         self._asked: dict[tuple[str, str | None, str | None], asyncio.Future[str]] = {}
         self._described: dict[str, CodeBundle] = {}
+        """By key and by hash."""
 
     async def resolve(self, source: Source, *, branch: str | None, commit: str | None) -> str:
         """The full commit id of a commit, else of a branch (or tag), else of the default branch.
@@ -118,12 +119,13 @@ class GitStore:
                 if code:
                     raise GitError("The code of the commit cannot be read.", text=_words(err))
                 await asyncio.to_thread(_write_gzip, path, out)
-            found = self._described[key] = await asyncio.to_thread(_describe, path)
+            found = await asyncio.to_thread(_describe, path)
+            self._described[key] = self._described[found.sha256] = found
             return found
 
     def kept(self, sha256: str) -> CodeBundle | None:
         """A bundle by the hash of its bytes, if this process described it and it is still there."""
-        found = next((b for b in self._described.values() if b.sha256 == sha256), None)
+        found = self._described.get(sha256)
         return found if found is not None and found.path.exists() else None
 
     def _mirror(self, source: Source) -> Path:

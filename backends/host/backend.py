@@ -7,7 +7,7 @@ from contextlib import suppress
 from posixpath import join, normpath
 
 from backends.errors import InvalidJob, JobNotFound, SiteUnavailable, SubmitUncertain
-from backends.host.answers import checked, file_info, key_values, number
+from backends.host.answers import NOT_THERE, checked, file_info, key_values, number
 from backends.host.environment import environment_file, login_script
 from backends.host.evidence import REVOKED, Files, parse_evidence
 from backends.host.outcome import decide
@@ -34,6 +34,8 @@ from backends.spec import (
 
 UPLOAD = 4 << 20
 """Bytes of code sent in one command; what arrived stays when the connection breaks."""
+STAGED_SECONDS = 600.0
+"""How long the site is not asked again whether it has the code. `layout` says when it has not."""
 LOGIN_TIME_LIMIT = 1800
 """Seconds for the commands on the login node, unless the site has `loginTimeLimit`."""
 WAIT_FIRST, WAIT_MOST = 0.2, 5.0
@@ -57,6 +59,8 @@ class HostBackend:
         self._scheduler = scheduler
         self._site = site
         self._staging: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._staged: dict[str, float] = {}
+        """When the site last said that it has the code of a hash."""
         self._lagging: Counter[JobRef] = Counter()
         self._root = ""
 
@@ -87,9 +91,13 @@ class HostBackend:
         return values
 
     async def stage(self, bundle: CodeBundle) -> None:
+        now = asyncio.get_running_loop().time
         async with self._staging[bundle.sha256]:
+            if now() < self._staged.get(bundle.sha256, -STAGED_SECONDS) + STAGED_SECONDS:
+                return
             for _ in range(3):
                 if await self._upload(bundle):
+                    self._staged[bundle.sha256] = now()
                     return
         message = "The code arrived damaged three times. Check the work directory's file system."
         raise InvalidJob(message, reason=Reason.STAGE_IN_FAILED)
@@ -117,9 +125,8 @@ class HostBackend:
         ):
             if commands:
                 files[name] = login_script(spec, commands)
-        words = (spec.run_id, str(spec.attempt), spec.code.sha256, spec.lineage_id)
-        done = await self._shell.run("layout", self._site.work_directory, *words, stdin=archive(files), time_limit=300)
-        location = checked(done, "lay out the run's directory").decode().strip().splitlines()[-1]
+        # The ticket comes last: with the layout, unless login-node commands have to be run before it.
+        location = await self._lay_out(spec, archive(files), "then" if spec.job.login_commands_before else "ticket")
         handle = Handle(spec.tag, location)
         if spec.job.login_commands_before:
             try:
@@ -127,9 +134,18 @@ class HostBackend:
             except InvalidJob:
                 await self._forget(handle)
                 raise
-        done = await self._shell.run("ticket", *Place.of(handle).words)
-        checked(done, "lay the ticket")
+            checked(await self._shell.run("ticket", *Place.of(handle).words), "lay the ticket")
         return handle
+
+    async def _lay_out(self, spec: JobSpec, files: bytes, last: str) -> str:
+        words = (self._site.work_directory, spec.run_id, str(spec.attempt), spec.code.sha256, spec.lineage_id, last)
+        done = await self._shell.run("layout", *words, stdin=files, time_limit=300)
+        if done.code == NOT_THERE:
+            # The site cleared its cache meanwhile.
+            self._staged.pop(spec.code.sha256, None)
+            await self.stage(spec.code)
+            done = await self._shell.run("layout", *words, stdin=files, time_limit=300)
+        return checked(done, "lay out the run's directory").decode().strip().splitlines()[-1]
 
     async def _on_login_node(self, handle: Handle, when: str) -> None:
         """Wait for detached commands; a repeated call waits for the same ones."""

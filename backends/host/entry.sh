@@ -90,19 +90,20 @@ stage() { # ROOT SHA OFFSET SIZE, bytes on stdin. Two that upload the same at on
 # moves its other name to `ticket`. So no ticket can come back after it was renamed to a fence, whoever is late.
 lay_ticket() {
   local mine left
-  mine=t.$(hostname).$$
+  mine=t.$HOSTNAME.$$
   if [ ! -e laid ]; then
-    : >"$mine" && ln -- "$mine" laid 2>/dev/null && { mv -T -- "$mine" ticket; return; }
-    rm -f -- "$mine"
+    # That the second step fails means that another call did it for us, see below.
+    if : >"$mine" && ln -- "$mine" laid 2>/dev/null; then mv -T -- "$mine" ticket 2>/dev/null; else rm -f -- "$mine"; fi
   fi
   # Whoever laid it may have died between the two steps: its temporary name is the ticket.
   for left in t.*; do [ "$left" -ef laid ] && mv -T -- "$left" ticket 2>/dev/null; done
   [ -e laid ]
 }
 
-layout() { # ROOT RUN N SHA LINEAGE: code and the files of the attempt; a tar of them on stdin
+layout() { # ROOT RUN N SHA LINEAGE ticket|then: code and files of the attempt, a tar of them on stdin; its ticket
   run_name "$2"; attempt_name "$3"; run_name "$5"
   into_root "$1"
+  [ -d "$2/code" ] || [ -e "cache/$4.tar.gz" ] || exit 65
   mkdir -p -- "$2/inputs" "$2/outputs" "$2/$3" "lineage/$5/checkpoint" || exit 1
   if [ ! -d "$2/code" ]; then
     local part=$2/code.part.$$
@@ -113,8 +114,8 @@ layout() { # ROOT RUN N SHA LINEAGE: code and the files of the attempt; a tar of
     [ -d "$2/code" ] || fail "the code could not be laid out"
   fi
   cd -- "$2/$3" || exit 1
-  if [ -e laid ]; then cat >/dev/null; pwd -P; return; fi
-  tar -xf - --no-same-owner || { rm -f -- env; exit 1; }
+  if [ -e laid ]; then cat >/dev/null; else tar -xf - --no-same-owner || { rm -f -- env; exit 1; }; fi
+  [ "${6-}" != ticket ] || lay_ticket || fail "the ticket could not be laid"
   pwd -P
 }
 

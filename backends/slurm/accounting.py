@@ -54,7 +54,7 @@ def _record(starts: Sequence[Sequence[str]], restarts: int) -> Record:
     return Record(
         job_id=job_id,
         phase=where,
-        state=f"{state} {exits}" if exit_code is None and not exits.startswith("0:0") else state,
+        state=f"{state} {exits}" if exit_code is signal is None and not exits.startswith("0:0") else state,
         restarts=restarts,
         exit_code=exit_code,
         signal=signal,

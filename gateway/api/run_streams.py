@@ -18,6 +18,11 @@ STEP_SECONDS = 0.5
 BATCH = 100
 
 
+def _one_line(document: str) -> str:
+    """JSON without the characters at which many readers of lines (`str.splitlines`) would cut it besides LF and CR."""
+    return document.translate({0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"})
+
+
 async def log_stream(
     db: Database, blobs: BlobStore, run_id: uuid.UUID, start: Position | None
 ) -> AsyncIterator[dict[str, str]]:
@@ -30,7 +35,7 @@ async def log_stream(
             data["skipped"] = told.skipped
         elif told.event in ("state", "end"):
             data["state"] = told.text
-        yield {"event": told.event, "id": str(told.at), "data": json.dumps(data, ensure_ascii=False)}
+        yield {"event": told.event, "id": str(told.at), "data": _one_line(json.dumps(data, ensure_ascii=False))}
 
 
 async def event_stream(
@@ -42,7 +47,7 @@ async def event_stream(
         found = await service.list_events(context.db, caller, project_id, run_id, after, BATCH)
         for view in found:
             after = view.event_id
-            yield {"event": view.kind, "id": str(after), "data": view.model_dump_json(by_alias=True)}
+            yield {"event": view.kind, "id": str(after), "data": _one_line(view.model_dump_json(by_alias=True))}
         if found:
             continue
         if state in FINAL:

@@ -69,10 +69,11 @@ def due_again(session: AsyncSession, column: Any, due_in: float | None) -> Colum
 async def claim_named(session: AsyncSession, owner: str, prefix: str, seconds: float, limit: int) -> list[NamedLease]:
     """Take due named leases that nobody holds."""
     free = and_(is_due(Lease.due_at, Lease.owner, Lease.until, later(session, 0)), Lease.name.startswith(prefix))
-    due = select(Lease.name).where(free).order_by(Lease.due_at).limit(limit).with_for_update(skip_locked=True)
+    # A CTE runs once; PostgreSQL may run a subquery again for each row, and then takes more than the limit.
+    due = select(Lease.name).where(free).order_by(Lease.due_at).limit(limit).with_for_update(skip_locked=True).cte()
     changed = await session.execute(
         update(Lease)
-        .where(Lease.name.in_(due), free)
+        .where(Lease.name.in_(select(due.c.name)), free)
         .values(owner=owner, epoch=Lease.epoch + 1, until=later(session, seconds), due_at=None)
         .returning(Lease.name, Lease.epoch)
         .execution_options(synchronize_session=False)

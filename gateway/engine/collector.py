@@ -96,6 +96,7 @@ class Collector:
             return await still_held(session, lease)
 
         await self.logs.copy(run, job, backend, handle, found.size, found.identity, held=held, whole=True)
+        await self.logs.fill(run, job, backend, handle, found.identity, held=held)
 
     async def _show(self, lease: RunLease, name: ConditionName, text: str) -> None:
         async with self.parts.db.transaction() as session:

@@ -206,7 +206,8 @@ class Engine:
         self.wake()
 
     async def _tracking(self) -> bool:
-        due = await self.tracker.due(8)
+        # What MLflow is told later makes room for runs on their way to a site.
+        due = await self.tracker.due(1 if self._leases else 8)
         await asyncio.gather(*(self.tracker.bring_up_to_date(run_id) for run_id in due))
         return bool(due)
 

@@ -74,6 +74,22 @@ class LogCopy:
             await self._prune(run)
         return copied > 0
 
+    async def fill(self, run: Run, job: Job, backend: Backend, handle: Handle, identity: str, *, held: Held) -> None:
+        """After the end: what a leap left out of the newest generation, the latest first, as far as it is kept."""
+        async with self.parts.db.reading() as session:
+            rows = (await session.scalars(_chunks(LogChunk.run_id == run.id))).all()
+        room = self.parts.settings.max_log_bytes - sum(row.length for row in rows)
+        newest = [row for row in rows if row.generation == rows[-1].generation]
+        holes = [(a.start + a.length, b.start) for a, b in pairwise(newest) if a.start + a.length < b.start]
+        for start, end in reversed(holes):
+            while end > start and room > 0:
+                at = Position(newest[0].generation, max(start, end - min(CHUNK, room)))
+                data = await backend.read(handle, LOG, at.offset, end - at.offset)
+                whole = len(data) == end - at.offset
+                if not whole or not await self._store(run, job, at, data, identity, held, anew=False):
+                    return
+                end, room = at.offset, room - len(data)
+
     async def _store(
         self, run: Run, job: Job, at: Position, data: bytes, identity: str, held: Held, *, anew: bool
     ) -> bool:

@@ -1,7 +1,7 @@
 """From CREATED to a job on the site: plan, prepare, submit. Each intent is committed before its act."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -34,6 +34,8 @@ class Submission:
 
     parts: Parts
     tracker: Tracker
+    _just_planned: set[tuple[uuid.UUID, int]] = field(default_factory=set)
+    """Runs that were planned under the lease we hold: nobody made their MLflow run yet."""
 
     async def created(self, run: Run, lease: RunLease) -> float | None:
         """Plan and fix the manifest; nothing has gone to the site yet."""
@@ -53,13 +55,16 @@ class Submission:
             commit = plan.commit if plan else manifest.commit if manifest else None
             if await move(session, run, to, guard=lease.guard, commit=commit) and plan is not None:
                 session.add(new_manifest(run.id, plan))
+                self._just_planned.add((run.id, lease.epoch))
         return AGAIN
 
     async def preparing(self, run: Run, lease: RunLease) -> float | None:
         """Lay out the next attempt on the site; store its handle before anything is started."""
         if run.cancel_requested_at is not None:
             return await self._cancelled(run, lease, "Cancelled before it was submitted.")
-        await self.tracker.make_run(run.id)
+        first_try = (run.id, lease.epoch) in self._just_planned
+        self._just_planned.discard((run.id, lease.epoch))
+        await self.tracker.make_run(run.id, first_try=first_try)
         async with self.parts.db.transaction() as session:
             attempt = await _open_attempt(session, run)
             manifest = await session.get_one(Manifest, run.id)

@@ -16,6 +16,7 @@ from gateway.runs.moves import clear_conditions, set_condition
 from gateway.runs.rows import Job, Manifest, Run
 from gateway.runs.states import FINAL, ConditionName, State, mlflow_status
 from gateway.sites.rows import Site
+from gateway.tracking.client import TrackingUnavailable
 from gateway.tracking.names import experiment_name
 from gateway.users.rows import User
 
@@ -24,24 +25,36 @@ HELD_SECONDS = 60.0
 """How long one gateway has for bringing a run up to date before another may."""
 
 
-@dataclass(frozen=True, slots=True)
+AWAY_SECONDS = 10.0
+"""How long no run waits for an MLflow that did not answer another run in time."""
+
+
+@dataclass(slots=True)
 class Tracker:
     """Safe to repeat: creates search first, updates set what is so."""
 
     parts: Parts
+    _away_until: float = 0.0
 
-    async def make_run(self, run_id: uuid.UUID) -> None:
-        """Have MLflow's run before the job starts, if MLflow answers in time; the job goes on without it if not."""
-        deadline = asyncio.get_running_loop().time() + self.parts.settings.tracking_timeout_seconds
-        while True:
+    async def make_run(self, run_id: uuid.UUID, *, first_try: bool = False) -> None:
+        """Have MLflow's run before the job starts, if MLflow answers in time; the job goes on without it if not.
+
+        `first_try`: nobody tried before, so that there is none to be searched."""
+        now = asyncio.get_running_loop().time
+        deadline = now() + self.parts.settings.tracking_timeout_seconds
+        error: GatewayError = TrackingUnavailable()
+        while now() >= self._away_until:
             try:
-                await self._ensure(run_id)
+                await self._ensure(run_id, first_try=first_try)
                 return
-            except GatewayError as error:
-                if asyncio.get_running_loop().time() >= deadline:
-                    await self._behind(run_id, error.message)
-                    return
+            except GatewayError as failed:
+                error, first_try = failed, False
+            if now() >= deadline:
+                # The others need not find out each for itself.
+                self._away_until = now() + AWAY_SECONDS if isinstance(error, TrackingUnavailable) else 0.0
+                break
             await asyncio.sleep(RETRY_SECONDS)
+        await self._behind(run_id, error.message)
 
     async def due(self, limit: int) -> list[uuid.UUID]:
         """Runs whose MLflow run is behind; each is ours for a while."""
@@ -50,10 +63,10 @@ class Tracker:
             waiting = select(Run.id).where(
                 Run.tracking_due_at <= now, Run.deleted_at.is_(None), Run.origin == "submitted"
             )
-            waiting = waiting.order_by(Run.tracking_due_at).limit(limit).with_for_update(skip_locked=True)
+            first = waiting.order_by(Run.tracking_due_at).limit(limit).with_for_update(skip_locked=True).cte()
             rows = await session.execute(
                 update(Run)
-                .where(Run.id.in_(waiting), Run.tracking_due_at <= now)
+                .where(Run.id.in_(select(first.c.id)), Run.tracking_due_at <= now)
                 .values(tracking_due_at=later(session, HELD_SECONDS))
                 .returning(Run.id)
                 .execution_options(synchronize_session=False)
@@ -75,14 +88,16 @@ class Tracker:
             await self._done(run, run.mlflow_status)
             return
         mlflow_run_id = await self._ensure(run_id)
+        self._away_until = 0.0
         await self.parts.tracking.set_tags(mlflow_run_id, await self._tags(run))
         if not run.tracking_files:
             await self._files(run, mlflow_run_id)
         status = mlflow_status(run.state)
-        await self.parts.tracking.update_run(mlflow_run_id, status, run.ended_at if run.state in FINAL else None)
+        if status != run.mlflow_status or run.state in FINAL:
+            await self.parts.tracking.update_run(mlflow_run_id, status, run.ended_at if run.state in FINAL else None)
         await self._done(run, status)
 
-    async def _ensure(self, run_id: uuid.UUID) -> str:
+    async def _ensure(self, run_id: uuid.UUID, *, first_try: bool = False) -> str:
         async with self.parts.db.reading() as session:
             run = await session.get_one(Run, run_id)
             experiment = await session.get_one(ExperimentRepository, run.experiment_repository_id)
@@ -96,11 +111,15 @@ class Tracker:
             user=user.name,
             tags=await self._tags(run),
             start_time=run.created_at,
+            first_try=first_try,
         )
         async with self.parts.db.transaction() as session:
             linked = update(Run).where(Run.id == run_id, Run.mlflow_run_id.is_(None)).values(mlflow_run_id=made)
             await session.execute(linked)
-            return str(await session.scalar(select(Run.mlflow_run_id).where(Run.id == run_id)))
+            kept = str(await session.scalar(select(Run.mlflow_run_id).where(Run.id == run_id)))
+        if kept != made:
+            await self.parts.tracking.delete_run(made)
+        return kept
 
     async def _experiment(self, experiment: ExperimentRepository) -> str:
         if experiment.mlflow_experiment_id is not None:
@@ -139,8 +158,8 @@ class Tracker:
         if manifest is None:
             return
         config = json.dumps(manifest.config, indent=2).encode()
-        await self.parts.tracking.log_artifact(mlflow_run_id, "mantik/backend-config.json", config)
-        await self.parts.tracking.log_artifact(mlflow_run_id, "mantik/job.sh", manifest.script)
+        files = {"mantik/backend-config.json": config, "mantik/job.sh": manifest.script}
+        await self.parts.tracking.log_artifacts(mlflow_run_id, files)
         async with self.parts.db.transaction() as session:
             await session.execute(update(Run).where(Run.id == run.id).values(tracking_files=True))
 

@@ -28,11 +28,12 @@ class RunLease:
 async def claim_runs(session: AsyncSession, owner: str, seconds: float, limit: int) -> Sequence[tuple[Run, RunLease]]:
     """Take due runs that nobody holds, in one guarded UPDATE; each gets a new epoch."""
     free = and_(is_due(Run.due_at, Run.lease_owner, Run.lease_until, later(session, 0)), Run.deleted_at.is_(None))
-    due = select(Run.id).where(free).order_by(Run.due_at).limit(limit).with_for_update(skip_locked=True)
+    # A CTE runs once; PostgreSQL may run a subquery again for each row, and then takes more than the limit.
+    due = select(Run.id).where(free).order_by(Run.due_at).limit(limit).with_for_update(skip_locked=True).cte()
     until = later(session, seconds)
     changed = await session.execute(
         update(Run)
-        .where(Run.id.in_(due), free)
+        .where(Run.id.in_(select(due.c.id)), free)
         .values(lease_owner=owner, lease_epoch=Run.lease_epoch + 1, lease_until=until, due_at=None)
         .returning(Run.id, Run.lease_epoch)
         .execution_options(synchronize_session=False)

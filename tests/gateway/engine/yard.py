@@ -30,7 +30,7 @@ from gateway.users.caller import Caller
 from tests.gateway.fake_mlflow import FakeMlflow
 from tests.gateway.world import Place, World
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Commands(ProjectReader):

@@ -20,6 +20,8 @@ PROBES = """\
     command: "echo asleep; sleep 4; echo awake"
   fills:
     command: "echo begins; sleep 1; head -c 100000000 /dev/zero >$MANTIK_OUTPUTS_DIR/fill"
+  odd_ends:
+    command: "printf 'a\\\\342\\\\200\\\\250b\\\\302\\\\205c\\\\013d\\\\014e\\\\034f\\\\rg\\\\177h'"
   no_newline:
     command: "printf 'this line never ends'; sleep 2"
 """

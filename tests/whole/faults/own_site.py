@@ -99,7 +99,7 @@ class OwnSite:
 
     def job(self, run_id: str) -> str:
         """The job id, once the gateway has it."""
-        
+
         def there() -> dict[str, Any] | None:
             run = self.workshop.run(run_id)
             assert run["job"] or run["state"] not in FINAL, self.workshop.story(run_id)

@@ -101,3 +101,10 @@ def test_bytes_that_are_no_text(centre: OwnSite, faults: Workshop) -> None:
     part = faults.gateway.http.get(faults.path("runs", run_id, "logs"), params=query)
     assert part.content == b"a\xff\x00\xc3\x28b"
     assert part.headers["X-Log-Next"] == "6"
+
+
+def test_odd_ends_of_lines(centre: OwnSite, faults: Workshop) -> None:
+    """Characters that many readers take for the end of a line, and the stream's events must not break at."""
+    run_id = centre.submit(entryPoint="odd_ends")
+    follower = Follower(faults, run_id)
+    assert follower.text() == "a\u2028b\u0085c\x0bd\x0ce\x1cf\rg\x7fh"
