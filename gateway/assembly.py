@@ -51,7 +51,13 @@ async def assembled(settings: Settings) -> AsyncIterator[Gateway]:
         tracking = await _tracking(settings, stack)
         projects = ProjectReader()
         stack.callback(projects.close)
-        git = GitStore(settings.data_dir / "git", local_paths_allowed=settings.local_git_allowed)
+        git = GitStore(
+            settings.data_dir / "git",
+            local_paths_allowed=settings.local_git_allowed,
+            private=settings.data_dir,
+            known_hosts=settings.git_known_hosts,
+            max_code_bytes=settings.max_code_bytes,
+        )
         context = Context(
             settings=settings,
             db=db,
@@ -59,7 +65,7 @@ async def assembled(settings: Settings) -> AsyncIterator[Gateway]:
             access=AccessTokens([signing_key(key) for key in keys]),
             blobs=DirectoryBlobs(settings.data_dir / "blobs"),
             tracking=tracking,
-            planner=Planner(db, vault, git, projects, registry.kind),
+            planner=Planner(db, vault, git, projects, registry.kind, settings.allowed_git_hosts),
         )
         first_login = await _first_login(context)
         engine = _engine(context)

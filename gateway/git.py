@@ -6,22 +6,27 @@ A mirror belongs to one (URI, connection), so that nobody reads a private reposi
 import asyncio
 import gzip
 import hashlib
-import os
-import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+import re
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 
 from backends.spec import CodeBundle
+from gateway.git_login import GitLogin, SshHosts, login_environment
+from gateway.git_process import chunks_of_git, run_git
+
+__all__ = ["GitError", "GitLogin", "GitStore", "Source"]
 
 TIME_LIMIT = 180.0
 """Seconds for one git command that talks to another host."""
 
-
-ASKPASS = """#!/bin/sh
-case "$1" in Username*) printf %s "$MANTIK_GIT_NAME" ;; *) printf %s "$MANTIK_GIT_WORD" ;; esac
-"""
+LARGEST_FILE = 2**20
+"""Bytes of a file that is read out of a repository by itself."""
+LARGEST_CODE = 2 * 2**30
+"""Bytes of a commit's code before it is packed, unless the operator says another number."""
+ID = re.compile(r"[0-9a-fA-F]{7,64}")
 
 
 class GitError(Exception):
@@ -36,16 +41,6 @@ class GitError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class GitLogin:
-    """Credential for one origin: a token or password over HTTPS, or a private key over SSH."""
-
-    name: str = ""
-    password: str | None = field(default=None, repr=False)
-    private_key: str | None = field(default=None, repr=False)
-    known_hosts: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Source:
     """A repository and how we get in. `cache_key` separates the mirrors of different connections."""
 
@@ -57,12 +52,29 @@ class Source:
 class GitStore:
     """Mirrors and code bundles below one directory of the gateway."""
 
-    def __init__(self, directory: Path, *, local_paths_allowed: bool = False) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        local_paths_allowed: bool = False,
+        private: Path | None = None,
+        known_hosts: Path | None = None,
+        max_code_bytes: int = LARGEST_CODE,
+    ) -> None:
+        """No local path below `private` (or `directory`) is ever read as a repository.
+
+        `known_hosts` of the operator: only hosts in it are taken; without it, each host as it showed itself first."""
         self._mirrors = directory / "mirrors"
         self._bundles = directory / "bundles"
         for path in (self._mirrors, self._bundles):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._protocols = ("https", "ssh", "file", "http") if local_paths_allowed else ("https", "ssh")
+        self.local_paths_allowed = local_paths_allowed
+        self.private = (private or directory).resolve()
+        self._max_code_bytes = max_code_bytes
+        own = directory / "known_hosts"
+        own.touch(mode=0o600)
+        self._hosts = SshHosts(known_hosts or own, only_known=known_hosts is not None)
         self._locks: dict[str, asyncio.Lock] = {}
         self._asked: dict[tuple[str, str | None, str | None], asyncio.Future[str]] = {}
         self._described: dict[str, CodeBundle] = {}
@@ -72,8 +84,10 @@ class GitStore:
         """The full commit id of a commit, else of a branch (or tag), else of the default branch.
 
         Raises GitError, temporary when the host does not answer."""
+        await self._check_local(source.uri)
         mirror = self._mirror(source)
-        if commit and (known := await self._commit(mirror, commit)):
+        # Only an id means the same for ever; a name is looked up there.
+        if commit and ID.fullmatch(commit) and (known := await self._commit(mirror, commit)):
             return known
         # Many runs of one branch at once share a fetch, which begins after each of them asked.
         key = (mirror.name, branch, commit)
@@ -96,12 +110,15 @@ class GitStore:
             raise GitError(f"The repository has no commit {commit!r}. Push it, or give another commit.")
         if not branch:
             raise GitError("The repository has no default branch. Give a branch.")
-        raise GitError(f"The repository has no branch {branch!r}.{await self._branches_hint(mirror)}")
+        raise GitError(f"The repository has no branch {branch!r}.{await self._branches_hint(mirror, branch)}")
 
     async def read(self, source: Source, commit: str, path: str) -> bytes | None:
-        """The bytes of a file at a commit; None when it is not a file there."""
+        """The bytes of a file at a commit; None when it is not a file there. Raises GitError when it is too large."""
         mirror = self._mirror(source)
-        code, out, _ = await _git(["-C", str(mirror), "cat-file", "blob", f"{commit}:{path}"], 60)
+        code, size, _ = await run_git(["-C", str(mirror), "cat-file", "-s", f"{commit}:{path}"], 60)
+        if code == 0 and int(size) > LARGEST_FILE:
+            raise GitError(f"{path} has {int(size)} bytes; the gateway reads at most {LARGEST_FILE}. Make it smaller.")
+        code, out, _ = await run_git(["-C", str(mirror), "cat-file", "blob", f"{commit}:{path}"], 60)
         return out if code == 0 else None
 
     async def bundle(self, source: Source, commit: str, exclude: Sequence[str] = ()) -> CodeBundle:
@@ -115,13 +132,41 @@ class GitStore:
             if not path.exists():
                 specs = [".", *(f":(exclude,glob){p}" for p in _patterns(exclude))] if exclude else []
                 args = ["-C", str(mirror), "archive", "--format=tar", commit, *(["--", *specs] if specs else [])]
-                code, out, err = await _git(args, TIME_LIMIT)
-                if code:
-                    raise GitError("The code of the commit cannot be read.", text=_words(err))
-                await asyncio.to_thread(_write_gzip, path, out)
+                await self._pack(args, path)
             found = await asyncio.to_thread(_describe, path)
             self._described[key] = self._described[found.sha256] = found
             return found
+
+    async def _pack(self, args: Sequence[str], path: Path) -> None:
+        """Write what git archives as gzip, piece by piece; pieces of one size make the same bytes again."""
+        part, total, err = path.with_suffix(".part"), 0, bytearray()
+        try:
+            with part.open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as out:
+                async with aclosing(chunks_of_git(args, TIME_LIMIT, err)) as chunks:
+                    async for chunk in chunks:
+                        total += len(chunk)
+                        if total > self._max_code_bytes:
+                            raise GitError(
+                                f"The code of the commit has more than {self._max_code_bytes} bytes. "
+                                "List what a run does not need under Exclude in the backend config."
+                            )
+                        await asyncio.to_thread(out.write, chunk)
+            part.rename(path)
+        except ChildProcessError:
+            raise GitError("The code of the commit cannot be read.", text=_words(bytes(err))) from None
+        finally:
+            part.unlink(missing_ok=True)
+
+    async def _check_local(self, uri: str) -> None:
+        """A repository on this machine must not be, lead to or borrow from what the gateway keeps."""
+        if not self.local_paths_allowed or not uri.startswith(("/", "file:")):
+            return
+        path = Path(uri.removeprefix("file://"))
+        ask = ["-C", str(path), "rev-parse", "--path-format=absolute", "--git-dir", "--git-common-dir"]
+        _, out, _ = await run_git([*ask, "--git-path", "objects"], 30)
+        places = [path, path / ".git", *map(Path, out.decode(errors="replace").split("\n"))]
+        if await asyncio.to_thread(_leads_into, self.private, places):
+            raise GitError(f"{uri} lies in the gateway's own directory. Give a repository outside of it.")
 
     def kept(self, sha256: str) -> CodeBundle | None:
         """A bundle by the hash of its bytes, if this process described it and it is still there."""
@@ -135,29 +180,32 @@ class GitStore:
         if not mirror.exists() or name.startswith("-"):
             return None
         args = ["-C", str(mirror), "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"]
-        code, out, _ = await _git(args, 30)
+        code, out, _ = await run_git(args, 30)
         return out.decode().strip() if code == 0 else None
 
-    async def _branches_hint(self, mirror: Path) -> str:
-        _, out, _ = await _git(["-C", str(mirror), "for-each-ref", "--format=%(refname:short)", "refs/heads"], 30)
+    async def _branches_hint(self, mirror: Path, wanted: str) -> str:
+        _, out, _ = await run_git(["-C", str(mirror), "for-each-ref", "--format=%(refname:short)", "refs/heads"], 30)
         names = out.decode(errors="replace").split()
+        names.sort(key=lambda name: SequenceMatcher(None, name, wanted).ratio(), reverse=True)
         return f" It has: {', '.join(names[:10])}{' ...' if len(names) > 10 else ''}." if names else " It is empty."
 
     async def _fetch(self, source: Source, mirror: Path) -> None:
         if not (mirror / "HEAD").exists():
-            await _git(["init", "--quiet", "--bare", "--initial-branch=main", str(mirror)], 30)
-        async with _login_environment(source.login) as environment:
+            await run_git(["init", "--quiet", "--bare", "--initial-branch=main", str(mirror)], 30)
+        async with login_environment(source.login, source.uri, self._hosts) as environment:
             allow = [f"--config-env=protocol.{p}.allow=MANTIK_ALWAYS" for p in self._protocols]
-            base = ["-C", str(mirror), "-c", "protocol.allow=never", *allow]
+            # A redirect would take the login to a host of which its owner knows nothing.
+            closed = ["-c", "protocol.allow=never", "-c", "http.followRedirects=false"]
+            base = ["-C", str(mirror), *closed, *allow]
             remote = ["--end-of-options", source.uri]
-            code, out, err = await _git([*base, "ls-remote", "--symref", *remote, "HEAD"], TIME_LIMIT, environment)
+            code, out, err = await run_git([*base, "ls-remote", "--symref", *remote, "HEAD"], TIME_LIMIT, environment)
             if code == 0:
                 head = next((w[1] for w in map(str.split, out.decode().splitlines()) if w[0] == "ref:"), None)
                 if head and head.startswith("refs/heads/"):
-                    await _git(["-C", str(mirror), "symbolic-ref", "HEAD", head], 30)
+                    await run_git(["-C", str(mirror), "symbolic-ref", "HEAD", head], 30)
                 refs = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]
                 fetch = [*base, "fetch", "--quiet", "--prune", "--no-write-fetch-head", "--update-head-ok"]
-                code, _, err = await _git([*fetch, *remote, *refs], TIME_LIMIT, environment)
+                code, _, err = await run_git([*fetch, *remote, *refs], TIME_LIMIT, environment)
         if code:
             raise _explain(source.uri, err)
 
@@ -177,7 +225,15 @@ def _explain(uri: str, err: bytes) -> GitError:
     text = _words(err)
     low = text.lower()
     signs = ("could not resolve", "connection refused", "timed out", "unable to access", "no route", "time limit")
-    if "authentication failed" in low or "permission denied" in low or "could not read username" in low:
+    if "host key verification failed" in low or "host identification has changed" in low:
+        changed = "shows another SSH host key than before; ask your operator to check it."
+        unknown = "shows an SSH host key that is not in git_known_hosts; ask your operator to add it."
+        return GitError(f"The host of {uri} {changed if 'has changed' in low else unknown}", text=text)
+    if re.search("returned error: 30[1-8]", low):
+        say = "sends the gateway to another address; give the address it leads to, often with .git at its end."
+        return GitError(f"{uri} {say}", text=text)
+    refused = ("authentication failed", "permission denied", "could not read username", "error: 401", "error: 403")
+    if any(sign in low for sign in refused):
         return GitError(f"{uri} refused the login. Give its code repository a connection that may read it.", text=text)
     if "not allowed" in low and "transport" in low:
         return GitError(f"This gateway does not take repositories like {uri}. Use https or ssh.", text=text)
@@ -190,73 +246,17 @@ def _words(err: bytes) -> str:
     return err.decode(errors="replace").strip()[-2000:]
 
 
-def _write_gzip(path: Path, data: bytes) -> None:
-    part = path.with_suffix(".part")
-    with part.open("wb") as raw, gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6) as out:
-        out.write(data)
-    part.rename(path)
+def _leads_into(private: Path, paths: Sequence[Path]) -> bool:
+    found = [p.resolve() for p in paths if p.is_absolute()]
+    for path in tuple(found):
+        # Objects of another repository: https://git-scm.com/docs/gitrepository-layout
+        borrowed = path / "info" / "alternates"
+        if path.name == "objects" and borrowed.is_file():
+            found += [(path / line).resolve() for line in borrowed.read_text(errors="replace").splitlines()]
+    return any(path.is_relative_to(private) for path in found)
 
 
 def _describe(path: Path) -> CodeBundle:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return CodeBundle(sha256=digest, path=path, size=path.stat().st_size)
-
-
-@asynccontextmanager
-async def _login_environment(login: GitLogin | None) -> AsyncIterator[dict[str, str]]:
-    """Variables and 0600 files through which git gets a login; nothing of it stands in a command line."""
-    with tempfile.TemporaryDirectory(prefix="mantik-git-") as folder:
-        environment = {"GIT_SSH_COMMAND": "ssh -oBatchMode=yes -oStrictHostKeyChecking=yes -F/dev/null"}
-        if login and login.password is not None:
-            ask = Path(folder, "askpass")
-            ask.write_text(ASKPASS)
-            ask.chmod(0o700)
-            environment |= {"GIT_ASKPASS": str(ask), "MANTIK_GIT_NAME": login.name, "MANTIK_GIT_WORD": login.password}
-        if login and login.private_key is not None:
-            key, hosts = Path(folder, "key"), Path(folder, "known_hosts")
-            for file, text in ((key, login.private_key), (hosts, login.known_hosts)):
-                file.touch(mode=0o600)
-                file.write_text(text if text.endswith("\n") else f"{text}\n")
-            checking = "yes" if login.known_hosts.strip() else "accept-new"
-            environment["GIT_SSH_COMMAND"] = (
-                f"ssh -F/dev/null -oBatchMode=yes -oIdentitiesOnly=yes -oIdentityAgent=none -i{key}"
-                f" -oUserKnownHostsFile={hosts} -oStrictHostKeyChecking={checking}"
-            )
-        yield environment
-
-
-async def _git(
-    args: Sequence[str], time_limit: float, environment: dict[str, str] | None = None
-) -> tuple[int, bytes, bytes]:
-    clean = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR", "TMPDIR")}
-    clean |= {
-        "HOME": "/nonexistent",
-        "LC_ALL": "C.UTF-8",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_TERMINAL_PROMPT": "0",
-        "MANTIK_ALWAYS": "always",
-    }
-    process = await asyncio.create_subprocess_exec(
-        "git",
-        "-c",
-        "core.hooksPath=/dev/null",
-        "-c",
-        "safe.directory=*",
-        *args,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=clean | (environment or {}),
-    )
-    try:
-        async with asyncio.timeout(time_limit):
-            out, err = await process.communicate()
-    except TimeoutError:
-        return 124, b"", f"time limit of {time_limit:.0f} s".encode()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return process.returncode or 0, out, err

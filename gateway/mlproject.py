@@ -7,6 +7,7 @@ import asyncio
 import io
 import multiprocessing
 import os
+import re
 import tarfile
 import tempfile
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+NAME = re.compile(r"[\w./:-]+")
 
 
 class InvalidProject(Exception):
@@ -108,8 +111,7 @@ def _command(bundle: str, mlproject: str, entry_point: str, parameters: dict[str
         entry = project.get_entry_point(entry_point)
         _check_parameters(entry, entry_point, parameters)
         command = entry.compute_command(parameters, storage_dir=None)
-        kinds = {"conda": "conda_env", "virtualenv": "python_env", "docker": "docker_env"}
-        given = kinds.get(str(project.env_type)) if (project.env_config_path or project.docker_env) else None
+        given = project.env_type if (project.env_config_path or project.docker_env) else None
         note = f"{mlproject}: {given} is not used on a site; the backend config's Environment says what code runs in."
         return EntryPointCommand(command, top, (note,) if given else ())
 
@@ -129,6 +131,10 @@ def _top(mlproject: str, names: Mapping[str, tarfile.TarInfo]) -> str:
 
 def _check_parameters(entry: object, name: str, given: Mapping[str, str]) -> None:
     declared = entry.parameters  # type: ignore[attr-defined]
+    for key in given:
+        # MLflow quotes values; a name it does not know stands in the command as it is.
+        if key not in declared and not NAME.fullmatch(key):
+            raise InvalidProject(f"mlflowParameters: {key!r} is no name of a parameter. Use letters, digits, . _ - / :")
     missing = [p for p, d in declared.items() if d.default is None and p not in given]
     if missing:
         raise InvalidProject(

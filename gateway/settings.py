@@ -70,6 +70,14 @@ class Settings(BaseSettings):
     local_git_allowed: bool = Field(
         default=False, description="Whether code repositories may be paths on the gateway's machine."
     )
+    git_known_hosts: Path | None = Field(
+        default=None,
+        description="File of the SSH host keys of git hosts, as ssh keeps them; others are refused. "
+        "Empty: the key that a host shows first is kept, and another one later is refused.",
+    )
+    max_code_bytes: int = Field(
+        default=2 * 2**30, ge=2**16, description="Largest code of a run before it is packed, in bytes."
+    )
     lease_seconds: float = Field(
         default=60.0,
         ge=2,

@@ -147,7 +147,8 @@ class FakeBackend:
             below = [name.removeprefix(prefix) for name in files if name.startswith(prefix)]
             if not below and path != ".":
                 raise JobNotFound(f"The site has no such directory: {path}.")
-            return [_info(files, identities, prefix + name) for name in sorted({name.partition("/")[0] for name in below})]
+            names = sorted({name.partition("/")[0] for name in below})
+            return [_info(files, identities, prefix + name) for name in names]
 
     async def read(self, handle: Handle, path: str, offset: int, limit: int, area: FileArea = "attempt") -> bytes:
         async with self._around("read"):

@@ -10,6 +10,7 @@ from gateway.api.rate import RateLimit
 from gateway.context import Context
 from gateway.db.paging import DEFAULT_LIMIT, MOST
 from gateway.errors import Unauthenticated
+from gateway.tracking.scopes import admit_run
 from gateway.users.authentication import authenticate
 from gateway.users.caller import Caller
 from gateway.users.login import Visitor
@@ -46,6 +47,7 @@ async def _caller(
         _limit(request).take(f"address:{address(request)}")
         raise
     _limit(request).take(f"user:{caller.user_id}:{caller.run_id or ''}")
+    admit_run(caller, request.method, request.scope["route"].path, request.path_params.get("runId"))
     return caller
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from gateway import clock
-from gateway.connections.keys import check_private_key, new_key_pair
+from gateway.connections.keys import new_key_pair, opened_private_key
 from gateway.errors import FieldProblem, InvalidInput
 from gateway.schemas.sites import CreateConnection, UpdateCredential
 
@@ -28,7 +28,9 @@ class NewSecret:
 
 
 def new_secret(method: str, given: Given, *, login_name: str | None, comment: str) -> NewSecret:
-    """Raises InvalidInput with every field that is missing or does not belong to the method."""
+    """Raises InvalidInput with every field that is missing or does not belong to the method.
+
+    Opens an encrypted key, which takes long: call it in a thread, outside of a transaction."""
     problems = _problems(method, given, login_name)
     if problems:
         raise InvalidInput("The credential is not valid.", problems=problems)
@@ -37,8 +39,9 @@ def new_secret(method: str, given: Given, *, login_name: str | None, comment: st
     if method == "SSH-Key" and not given.private_key:
         private, public = new_key_pair(comment)
         return NewSecret({"secret": private, "passphrase": None, "certificate": given.certificate}, public)
-    if given.private_key:
-        check_private_key(given.private_key, given.passphrase)
+    if method == "SSH-Key" and given.private_key:
+        opened = opened_private_key(given.private_key, given.passphrase)
+        return NewSecret({"secret": opened, "passphrase": None, "certificate": given.certificate})
     secret: str = getattr(given, _SECRET[method])
     return NewSecret({"secret": secret, "passphrase": given.passphrase, "certificate": given.certificate})
 

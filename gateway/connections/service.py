@@ -1,5 +1,6 @@
 """Connections: made, given a new credential, dropped, by their owner only."""
 
+import asyncio
 import json
 from uuid import UUID
 
@@ -32,7 +33,7 @@ async def create(
     if (body.site_id is None) == (body.origin is None):
         raise InvalidInput("siteId: give either the site, or the origin of a git or data service.")
     comment = f"mantik-{caller.name}-{body.connection_name}"
-    secret = new_secret(body.auth_method, body, login_name=body.login_name, comment=comment)
+    secret = await asyncio.to_thread(new_secret, body.auth_method, body, login_name=body.login_name, comment=comment)
     origin = _origin(body) if body.origin is not None else None
     try:
         async with db.transaction() as session:
@@ -55,11 +56,13 @@ async def renew(
 ) -> ConnectionView:
     """A new version of the credential, used from now on by live runs too; a refusal of the old one is history."""
     require_self(caller, user_id)
+    async with db.reading() as session:
+        row = await own_row(session, caller, connection_id)
+    login_name = body.login_name or row.login_name
+    comment = f"mantik-{caller.name}-{row.name}"
+    secret = await asyncio.to_thread(new_secret, row.auth_method, body, login_name=login_name, comment=comment)
     async with db.transaction() as session:
         row = await own_row(session, caller, connection_id)
-        login_name = body.login_name or row.login_name
-        comment = f"mantik-{caller.name}-{row.name}"
-        secret = new_secret(row.auth_method, body, login_name=login_name, comment=comment)
         await forget_secrets(session, vault, row.id)
         row.version, row.login_name, row.last_check = row.version + 1, login_name, None
         await _add_version(session, vault, row, body, secret)

@@ -1,13 +1,18 @@
 """Opening the database; a transaction per request or per act of the engine."""
 
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import event, exc
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+
+QUIET_SECONDS = 5.0
+"""A connection to a server that was used within this time is not asked first whether it still lives."""
 
 
 class Database:
@@ -17,12 +22,27 @@ class Database:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         options: dict[str, Any] = {} if self.is_sqlite else {"pool_size": pool_size, "max_overflow": pool_size}
-        self.engine: AsyncEngine = create_async_engine(self.url, pool_pre_ping=not self.is_sqlite, **options)
+        self.engine: AsyncEngine = create_async_engine(self.url, **options)
+        reading: dict[str, Any] = {"read_only": True}
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_immediate)
+        else:
+            event.listen(self.engine.sync_engine, "checkin", _note_use)
+            event.listen(self.engine.sync_engine, "checkout", self._ping_after_quiet)
+            # READ COMMITTED gives each statement its own view anyway: BEGIN and COMMIT would be two trips for nothing.
+            reading["isolation_level"] = "AUTOCOMMIT"
         self._writing = async_sessionmaker(self.engine, expire_on_commit=False)
-        self._reading = async_sessionmaker(self.engine.execution_options(read_only=True), expire_on_commit=False)
+        self._reading = async_sessionmaker(self.engine.execution_options(**reading), expire_on_commit=False)
+
+    def _ping_after_quiet(self, connection: Any, record: Any, _proxy: object) -> None:
+        """As `pool_pre_ping`, which asks before every use."""
+        if time.monotonic() < record.info.get("used", time.monotonic()) + QUIET_SECONDS:
+            return
+        try:
+            self.engine.dialect.do_ping(connection)
+        except self.engine.dialect.loaded_dbapi.Error as error:
+            raise exc.InvalidatePoolError from error
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -42,6 +62,10 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+def _note_use(_connection: object, record: Any) -> None:
+    record.info["used"] = time.monotonic()
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -207,9 +207,9 @@ class Engine:
 
     async def _tracking(self) -> bool:
         # What MLflow is told later makes room for runs on their way to a site.
-        due = await self.tracker.due(1 if self._leases else 8)
+        due = await self.tracker.due(1 if self._leases or self.tracker.away else 8)
         await asyncio.gather(*(self.tracker.bring_up_to_date(run_id) for run_id in due))
-        return bool(due)
+        return bool(due) and not self.tracker.away
 
     async def _renew(self) -> None:
         async with self.parts.db.transaction() as session:

@@ -5,6 +5,8 @@ import uuid
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from sqlalchemy import select
+
 from backends import registry
 from backends.backend import Backend
 from backends.errors import SiteUnavailable
@@ -36,10 +38,11 @@ class Sites:
     async def backend(self, connection_id: uuid.UUID) -> Backend:
         """Raises SiteUnavailable when the operator paused the site or the connection is gone."""
         async with self._db.reading() as session:
-            connection = await session.get(Connection, connection_id)
-            site = await session.get(Site, connection.site_id) if connection is not None else None
-        if connection is None or site is None:
+            both = select(Connection, Site).join(Site, Site.id == Connection.site_id)
+            row = (await session.execute(both.where(Connection.id == connection_id))).one_or_none()
+        if row is None:
             raise SiteUnavailable("The connection of this run is gone.")
+        connection, site = row
         if site.paused_at is not None:
             raise SiteUnavailable(f"Site {site.name} is paused by its operator.")
         spec = backend_site(site)

@@ -3,7 +3,7 @@
 import uuid
 from dataclasses import dataclass, field
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backends.backend import Backend
@@ -19,7 +19,7 @@ from gateway.runs.lease import RunLease, still_held
 from gateway.runs.manifest import new_manifest
 from gateway.runs.moves import Move, clear_conditions, move, set_condition
 from gateway.runs.plan import PlanRefused
-from gateway.runs.rows import Attempt, Job, Manifest, Run
+from gateway.runs.rows import Attempt, Condition, Job, Manifest, Run
 from gateway.runs.states import OF_LIVE_RUNS, ConditionName, State
 from gateway.sites.rows import Site
 from gateway.tracking import tokens
@@ -91,10 +91,14 @@ class Submission:
         """Start the prepared attempt, or find out what became of an earlier start."""
         async with self.parts.db.reading() as session:
             attempt = await _newest_attempt(session, run)
+            unclear = await session.get(Condition, (run.id, ConditionName.SUBMIT_UNKNOWN))
         handle = Handle(attempt.tag, attempt.location or "")
         backend = await self.parts.sites.backend(_connection(run))
         if run.cancel_requested_at is not None:
             return await self._give_up(run, lease, attempt, backend, handle)
+        if unclear is not None:
+            # The fence may be seized already: a job that `start` would find now could never run.
+            return await self._seize(run, lease, attempt, backend, handle, unclear.text)
         try:
             ref = await backend.start(handle)
         except InvalidJob as error:
@@ -207,7 +211,7 @@ async def _open_attempt(session: AsyncSession, run: Run) -> Attempt:
     newest: Attempt | None = await session.scalar(_attempts(run).limit(1))
     if newest is not None and newest.revoked_at is None:
         return newest
-    n = int(await session.scalar(select(func.count()).select_from(Attempt).where(Attempt.run_id == run.id)) or 0) + 1
+    n = newest.n + 1 if newest is not None else 1
     attempt = Attempt(run_id=run.id, n=n, tag=f"mantik-{run.id}-{n}")
     session.add(attempt)
     await session.flush()

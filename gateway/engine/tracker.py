@@ -6,7 +6,6 @@ import uuid
 from dataclasses import dataclass
 
 from sqlalchemy import select, update
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.db.lease import later
 from gateway.engine.parts import Parts, back_off
@@ -43,18 +42,26 @@ class Tracker:
         now = asyncio.get_running_loop().time
         deadline = now() + self.parts.settings.tracking_timeout_seconds
         error: GatewayError = TrackingUnavailable()
-        while now() >= self._away_until:
+        while not self.away:
             try:
                 await self._ensure(run_id, first_try=first_try)
                 return
             except GatewayError as failed:
                 error, first_try = failed, False
             if now() >= deadline:
-                # The others need not find out each for itself.
-                self._away_until = now() + AWAY_SECONDS if isinstance(error, TrackingUnavailable) else 0.0
+                self._away(error)
                 break
             await asyncio.sleep(RETRY_SECONDS)
         await self._behind(run_id, error.message)
+
+    @property
+    def away(self) -> bool:
+        """MLflow did not answer lately: runs go on without it, and only one at a time asks again."""
+        return asyncio.get_running_loop().time() < self._away_until
+
+    def _away(self, error: GatewayError) -> None:
+        if isinstance(error, TrackingUnavailable):
+            self._away_until = asyncio.get_running_loop().time() + AWAY_SECONDS
 
     async def due(self, limit: int) -> list[uuid.UUID]:
         """Runs whose MLflow run is behind; each is ours for a while."""
@@ -78,6 +85,8 @@ class Tracker:
         try:
             await self._update(run_id)
         except GatewayError as error:
+            if self.away:
+                self._away(error)
             await self._behind(run_id, error.message)
 
     async def _update(self, run_id: uuid.UUID) -> None:
@@ -175,11 +184,8 @@ class Tracker:
 
     async def _behind(self, run_id: uuid.UUID, text: str) -> None:
         async with self.parts.db.transaction() as session:
-            run = await session.get_one(Run, run_id)
-            run.tracking_failures += 1
-            run.tracking_due_at = await _at(session, back_off(run.tracking_failures, 5.0))
+            failures = int(await session.scalar(select(Run.tracking_failures).where(Run.id == run_id)) or 0) + 1
+            due = later(session, back_off(failures, 5.0))
+            row = update(Run).where(Run.id == run_id).values(tracking_failures=failures, tracking_due_at=due)
+            await session.execute(row)
             await set_condition(session, run_id, ConditionName.TRACKING_BEHIND, text)
-
-
-async def _at(session: AsyncSession, seconds: float):  # type: ignore[no-untyped-def]
-    return await session.scalar(select(later(session, seconds)))

@@ -44,12 +44,13 @@ async def follow(
         now, complete = await _state(db, run_id)
         if now != state:
             state = now
-            yield Followed("state", here, text=now)
+            yield Followed("state", _resume(here, cutter), text=now)
         end = await _end(db, run_id)
         if leap and here.offset >= FIRST and here.generation == end.generation and end.offset - here.offset > LAST:
+            skipped = end.offset - LAST - here.offset
             here = Position(end.generation, end.offset - LAST)
-            cutter = TextCutter()
-            yield Followed("gap", here, skipped=end.offset - LAST - FIRST)
+            cutter = TextCutter(inside=True)
+            yield Followed("gap", here, skipped=skipped)
             leap = False
         # The rest of the first chunk only, as long as a leap may follow.
         limit = max(1, FIRST - here.offset) if leap and here.offset < FIRST else 1 << 18
@@ -70,7 +71,12 @@ async def follow(
         quiet += STEP_SECONDS
         if quiet >= BEAT_SECONDS:
             quiet = 0.0
-            yield Followed("beat", here)
+            yield Followed("beat", _resume(here, cutter))
+
+
+def _resume(here: Position, cutter: TextCutter) -> Position:
+    """A follower resumes at whole characters: what is held back is read again."""
+    return Position(here.generation, here.offset - cutter.pending)
 
 
 async def _tell(piece: logs.Piece, here: Position, cutter: TextCutter) -> AsyncIterator[Followed]:
@@ -81,8 +87,7 @@ async def _tell(piece: logs.Piece, here: Position, cutter: TextCutter) -> AsyncI
         cutter.feed(b"", final=True)
         yield Followed("gap", Position(piece.generation, piece.start), skipped=piece.start - here.offset)
     text = cutter.feed(piece.data)
-    # A follower resumes at whole characters: what is held back is read again.
-    yield Followed("log", Position(piece.generation, piece.end.offset - cutter.pending), text=text)
+    yield Followed("log", _resume(piece.end, cutter), text=text)
 
 
 async def _state(db: Database, run_id: uuid.UUID) -> tuple[str, bool]:

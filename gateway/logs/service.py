@@ -78,9 +78,23 @@ def append(session: AsyncSession, run_id: uuid.UUID, at: Position, length: int, 
 
 async def read(db: Database, blobs: BlobStore, run_id: uuid.UUID, at: Position, limit: int) -> Piece | None:
     """What is stored from a position on, at most `limit` bytes and of one generation; None at the end."""
+    while (chunk := await _chunk(db, run_id, at)) is not None:
+        skip = max(0, at.offset - chunk.start) if chunk.generation == at.generation else 0
+        try:
+            data = await blobs.get(chunk.blob_key)
+        except FileNotFoundError:
+            # Pruned since we looked; one whose bytes are gone although its row is there is skipped like that.
+            at = Position(chunk.generation, chunk.start + chunk.length)
+            continue
+        return Piece(chunk.generation, chunk.start + skip, data[skip : min(skip + limit, chunk.length)])
+    return None
+
+
+async def _chunk(db: Database, run_id: uuid.UUID, at: Position) -> LogChunk | None:
+    """The stored range that holds a position, or the next one after it."""
     async with db.reading() as session:
         here = (LogChunk.run_id == run_id, LogChunk.generation == at.generation)
-        chunk = await session.scalar(
+        chunk: LogChunk | None = await session.scalar(
             select(LogChunk)
             .where(*here, LogChunk.start + LogChunk.length > at.offset)
             .order_by(LogChunk.start)
@@ -93,11 +107,7 @@ async def read(db: Database, blobs: BlobStore, run_id: uuid.UUID, at: Position, 
                 .order_by(LogChunk.generation, LogChunk.start)
                 .limit(1)
             )
-    if chunk is None:
-        return None
-    data = await blobs.get(chunk.blob_key)
-    skip = max(0, at.offset - chunk.start) if chunk.generation == at.generation else 0
-    return Piece(chunk.generation, chunk.start + skip, data[skip : min(skip + limit, chunk.length)])
+    return chunk
 
 
 async def pieces(db: Database, blobs: BlobStore, run_id: uuid.UUID, at: Position) -> AsyncIterator[Piece]:
@@ -108,12 +118,19 @@ async def pieces(db: Database, blobs: BlobStore, run_id: uuid.UUID, at: Position
 
 
 class TextCutter:
-    """Makes text of bytes that may be cut inside a character; what is no UTF-8 becomes U+FFFD."""
+    """Makes text of bytes that may be cut inside a character; what is no UTF-8 becomes U+FFFD.
 
-    def __init__(self) -> None:
+    `inside`: the first bytes may be the end of a character whose start was left out; they are left out, too."""
+
+    def __init__(self, *, inside: bool = False) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._inside = inside
 
     def feed(self, data: bytes, *, final: bool = False) -> str:
+        if self._inside and data:
+            self._inside = False
+            rest = next((n for n, byte in enumerate(data[:4]) if byte & 0xC0 != 0x80), 0)
+            data = data[rest:]
         return self._decoder.decode(data, final)
 
     @property

@@ -21,8 +21,8 @@ All paths begin with `{PREFIX}`. JSON is camelCase. Log in with `Authorization: 
 `POST /mantik/tokens/create`, or is an API token. Listings come in pages: `nextCursor` of one is `cursor` of the next.
 Errors: [states, conditions, reasons, errors](states-and-reasons.md#errors-of-the-api).
 
-"Least role" is one in the project; who may not see the project is told that it is not there. A run token acts as a
-guest of its own project where the column says so. What the tracking proxy takes is in
+"Least role" is one in the project; who may not see the project is told that it is not there. A run token reaches
+its own run only, where the column says so. What the tracking proxy takes is in
 [routes of the tracking server](tracking-routes.md).
 """
 _METHODS = ("get", "post", "put", "patch", "delete")

@@ -81,7 +81,12 @@ async def remove(db: Database, caller: Caller, project_id: UUID, code_id: UUID) 
 
 
 def _check(settings: Settings, body: CreateCode) -> GitLocation:
-    return check_git_uri(body.uri, allowed_hosts=settings.allowed_git_hosts, local_allowed=settings.local_git_allowed)
+    return check_git_uri(
+        body.uri,
+        allowed_hosts=settings.allowed_git_hosts,
+        local_allowed=settings.local_git_allowed,
+        private=settings.data_dir,
+    )
 
 
 async def _check_connection(

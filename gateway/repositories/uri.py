@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from gateway.errors import InvalidInput
@@ -10,6 +11,8 @@ from gateway.errors import InvalidInput
 _FORMS = "Use https://host/path or ssh://user@host/path."
 _HOST = re.compile(r"^(?!-)[A-Za-z0-9._-]{1,253}$|^[0-9A-Fa-f:.]+$")
 _SCP = re.compile(r"^(?:(?P<user>[^@/:\s]+)@)?(?P<host>[^@/:\s]+):(?P<path>[^:].*)$")
+_USER = re.compile(r"^(?!-)[A-Za-z0-9._-]+$")
+"""Git takes `%2F` of a user name for a slash, and so another host than we do."""
 _DEFAULT_PORTS = {"https": 443, "ssh": 22}
 
 
@@ -22,13 +25,20 @@ class GitLocation:
 
 
 def check_git_uri(
-    uri: str, *, allowed_hosts: Sequence[str] = (), local_allowed: bool = False, field: str = "uri"
+    uri: str,
+    *,
+    allowed_hosts: Sequence[str] = (),
+    local_allowed: bool = False,
+    private: Path | None = None,
+    field: str = "uri",
 ) -> GitLocation:
-    """Raises InvalidInput that names the field and says what to write instead; never repeats an embedded secret."""
+    """Raises InvalidInput that names the field and says what to write instead; never repeats an embedded secret.
+
+    No local path may lie below `private`, the gateway's own directory."""
     if not uri.isprintable() or any(c.isspace() for c in uri) or uri.startswith("-") or "::" in uri.split("/")[0]:
         raise InvalidInput(f"{field}: this is no URI of a git repository. {_FORMS}")
     if uri.startswith(("/", "./", "../", "~", "file:")):
-        return _local(uri, local_allowed, field)
+        return _local(uri, local_allowed, private, field)
     parts = urlsplit(_as_url(uri)) if _is_url(_as_url(uri)) else None
     if parts is None or parts.scheme not in _DEFAULT_PORTS:
         raise InvalidInput(f"{field}: only https and ssh are taken. {_FORMS}")
@@ -70,6 +80,8 @@ def _origin(parts: SplitResult, field: str, *, needs_path: bool = True) -> str:
             "that credential for the host."
         )
     host = parts.hostname or ""
+    if parts.username is not None and not _USER.match(parts.username) and not parts.username.startswith("-"):
+        raise InvalidInput(f"{field}: the user name may have letters, digits and . _ - only. {_FORMS}")
     if not _HOST.match(host) or (parts.username or "").startswith("-"):
         raise InvalidInput(f"{field}: the host name is not valid. {_FORMS}")
     if needs_path and (parts.path.strip("/") == "" or parts.path.lstrip("/").startswith("-")):
@@ -81,10 +93,12 @@ def _origin(parts: SplitResult, field: str, *, needs_path: bool = True) -> str:
     return f"{parts.scheme}://{shown}" + (f":{port}" if port else "")
 
 
-def _local(uri: str, allowed: bool, field: str) -> GitLocation:
+def _local(uri: str, allowed: bool, private: Path | None, field: str) -> GitLocation:
     if not allowed:
         raise InvalidInput(f"{field}: the operator does not allow repositories on the gateway's machine. {_FORMS}")
     path = uri.removeprefix("file://")
     if not path.startswith("/") or ".." in path.split("/"):
         raise InvalidInput(f"{field}: give the absolute path of the repository, without `..`.")
+    if private is not None and Path(path).resolve().is_relative_to(private.resolve()):
+        raise InvalidInput(f"{field}: this is in the gateway's own directory; give a repository outside of it.")
     return GitLocation(uri, None)

@@ -45,16 +45,16 @@ async def submit(
     """Store the run and answer; the same key with the same body answers the same run, with another body Conflict.
 
     `planned` are the reserved id and the manifest of a preview: the engine then submits exactly those bytes."""
-    digest = hashlib.sha256(body.model_dump_json().encode()).hexdigest()
+    digest = _digest(body)
     try:
         async with db.transaction() as session:
-            if (earlier := await _earlier(session, caller, project_id, key, digest)) is not None:
-                return earlier
+            if (answered := await _earlier(session, caller, project_id, key, digest)) is not None:
+                return answered
             run = await build(session, settings, caller, project_id, body)
             if planned is not None:
                 run.id, manifest = planned
                 run.lineage_id, run.commit = run.id, manifest.commit
-            run.due_at = await session.scalar(select(later(session, 0)))
+            run.due_at = later(session, 0)  # type: ignore[assignment]  # the INSERT asks the database's clock
             session.add(run)
             await session.flush()
             _store(session, caller, run, key, digest)
@@ -63,8 +63,8 @@ async def submit(
     except IntegrityError:
         # The same key came in twice at once: the other transaction has the row.
         async with db.reading() as session:
-            if (earlier := await _earlier(session, caller, project_id, key, digest)) is not None:
-                return earlier
+            if (answered := await _earlier(session, caller, project_id, key, digest)) is not None:
+                return answered
         if planned is None:
             raise
         raise Conflict("This preview was submitted before.", next_step="See `mantik runs list`.") from None
@@ -79,6 +79,18 @@ def _store(session: AsyncSession, caller: Caller, run: Run, key: str | None, dig
         row = IdempotencyKey(user_id=caller.user_id, route=route, key=key, body_sha256=digest, object_id=run.id)
         row.created_at = clock.now()
         session.add(row)
+
+
+async def earlier(
+    db: Database, caller: Caller, project_id: uuid.UUID, body: SubmitRun, key: str | None
+) -> SubmittedRun | None:
+    """What the same request was answered before. Raises Conflict when the key came with another body."""
+    async with db.transaction() as session:
+        return await _earlier(session, caller, project_id, key, _digest(body))
+
+
+def _digest(body: SubmitRun) -> str:
+    return hashlib.sha256(body.model_dump_json().encode()).hexdigest()
 
 
 def _route(project_id: uuid.UUID) -> str:
@@ -210,11 +222,14 @@ def _config_problems(config: dict[str, Any], site: Site | None) -> list[FieldPro
 
 
 async def _check_live(session: AsyncSession, settings: Settings, caller: Caller, project_id: uuid.UUID) -> None:
-    live = select(func.count()).select_from(Run).where(Run.state.in_(LIVE), Run.origin == "submitted")
+    own, here = Run.created_by == caller.user_id, Run.project_id == project_id
+    counts = select(func.count().filter(own), func.count().filter(here))
+    found = await session.execute(counts.where(Run.state.in_(LIVE), Run.origin == "submitted", own | here))
+    of_user, of_project = found.one()
     limits = (
-        (Run.created_by == caller.user_id, settings.max_live_runs_per_user, "You have"),
-        (Run.project_id == project_id, settings.max_live_runs_per_project, "The project has"),
+        (of_user, settings.max_live_runs_per_user, "You have"),
+        (of_project, settings.max_live_runs_per_project, "The project has"),
     )
-    for whose, most, who in limits:
-        if int(await session.scalar(live.where(whose)) or 0) >= most:
+    for live, most, who in limits:
+        if live >= most:
             raise TooMany(f"{who} {most} runs that have not ended.", next_step="Wait for some to end, or cancel them.")

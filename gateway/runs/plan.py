@@ -1,11 +1,13 @@
 """From a run request to exactly what is submitted: commit, entry point, config, site, script. Submits nothing."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
+
+from sqlalchemy import select
 
 from backends.backend import BackendKind
 from backends.errors import AuthenticationFailed, InvalidJob
@@ -15,9 +17,11 @@ from compute_backend_configs import ComputeBackendConfig, InvalidConfig, LoadedC
 from gateway.connections.credentials import StoredCredentials
 from gateway.connections.rows import Connection
 from gateway.db.session import Database
+from gateway.errors import InvalidInput
 from gateway.git import GitError, GitLogin, GitStore, Source
 from gateway.mlproject import EntryPointCommand, InvalidProject, ProjectReader
 from gateway.repositories.rows import CodeRepository
+from gateway.repositories.uri import check_git_uri
 from gateway.runs.limits import check_limits
 from gateway.runs.rows import Manifest, Run
 from gateway.secrets.vault import Vault
@@ -62,15 +66,20 @@ class Planner:
     git: GitStore
     projects: ProjectReader
     kind_of: Callable[[str], BackendKind]
+    allowed_git_hosts: Sequence[str] = ()
 
     async def plan(self, run: Run) -> Plan:
         """Raises PlanRefused or PlanDelayed."""
         async with self.db.reading() as session:
-            code = await session.get(CodeRepository, run.code_repository_id)
-            connection = await session.get(Connection, run.connection_id)
-            site = await session.get(SiteRow, run.site_id)
-        if code is None or connection is None or site is None:
+            all_three = select(CodeRepository, Connection, SiteRow).where(
+                CodeRepository.id == run.code_repository_id,
+                Connection.id == run.connection_id,
+                SiteRow.id == run.site_id,
+            )
+            row = (await session.execute(all_three)).one_or_none()
+        if row is None:
             raise PlanRefused(Reason.INVALID_CONFIG, "The run's code repository, connection or site is gone.")
+        code, connection, site = row
         source = await self._source(code)
         commit = await self._commit(run, source)
         loaded = await self._config(run, source, commit)
@@ -101,6 +110,11 @@ class Planner:
         return bundle
 
     async def _source(self, code: CodeRepository) -> Source:
+        try:
+            # A URI that was taken by an older gateway, or with other settings, is none of today's for that.
+            check_git_uri(code.uri, allowed_hosts=self.allowed_git_hosts, local_allowed=self.git.local_paths_allowed)
+        except InvalidInput as error:
+            raise PlanRefused(Reason.CODE_NOT_FOUND, f"Code repository {code.name}: {error.detail}") from None
         if code.connection_id is None:
             return Source(code.uri, "anonymous")
         async with self.db.reading() as session:
@@ -138,6 +152,8 @@ class Planner:
             return await asyncio.to_thread(parse_config, text.decode("utf-8"), name=path)
         except InvalidConfig as error:
             raise PlanRefused(Reason.INVALID_CONFIG, f"The compute backend config is not valid. {error}") from None
+        except GitError as error:
+            raise PlanRefused(Reason.INVALID_CONFIG, f"backendConfig: {error.message}", text=error.text) from None
         except UnicodeDecodeError:
             raise PlanRefused(Reason.INVALID_CONFIG, f"backendConfig: {path} is not UTF-8 text.") from None
 

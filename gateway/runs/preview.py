@@ -10,7 +10,7 @@ from sqlalchemy import select
 from gateway import clock
 from gateway.db.session import Database
 from gateway.errors import Conflict, InvalidInput, Unavailable
-from gateway.runs.intake import build, submit
+from gateway.runs.intake import build, earlier, submit
 from gateway.runs.manifest import new_manifest
 from gateway.runs.plan import Plan, PlanDelayed, Planner, PlanRefused
 from gateway.runs.rows import Manifest, Preview, Run
@@ -19,6 +19,7 @@ from gateway.settings import Settings
 from gateway.users.caller import Caller
 
 _SHOWN = {
+    "connection_id": "the connection",
     "commit": "the commit",
     "command": "the command of the entry point",
     "script_sha256": "the job script",
@@ -40,7 +41,7 @@ async def preview(
     token = f"mpv_{secrets.token_urlsafe(24)}"
     async with db.transaction() as session:
         row = Preview(run_id=run.id, project_id=project_id, user_id=caller.user_id, token_hash=_hash(token))
-        row.body_sha256, row.shown, row.created_at = _body(body), _shown(manifest), clock.now()
+        row.body_sha256, row.shown, row.created_at = _body(body), _shown(run, manifest), clock.now()
         session.add(row)
     return wire.Preview(
         run_id=run.id,
@@ -68,6 +69,8 @@ async def submit_previewed(
     key: str | None,
 ) -> wire.SubmittedRun:
     """Submit exactly what a preview showed. Raises Conflict that names what changed since."""
+    if (answered := await earlier(db, caller, project_id, body, key)) is not None:
+        return answered
     async with db.reading() as session:
         same = (Preview.token_hash == _hash(body.preview_token or ""), Preview.user_id == caller.user_id)
         row = await session.scalar(select(Preview).where(*same, Preview.project_id == project_id))
@@ -79,7 +82,7 @@ async def submit_previewed(
     run.id = run.lineage_id = row.run_id
     run.commit = row.shown["commit"]
     manifest = new_manifest(run.id, await _plan(planner, run))
-    now = _shown(manifest)
+    now = _shown(run, manifest)
     changed = [label for name, label in _SHOWN.items() if now[name] != row.shown[name]]
     if changed:
         raise Conflict(f"Changed since the preview: {', '.join(changed)}.", next_step="Make a new preview.")
@@ -95,8 +98,9 @@ async def _plan(planner: Planner, run: Run) -> Plan:
         raise Unavailable(str(error), next_step="Try again later.") from None
 
 
-def _shown(manifest: Manifest) -> dict[str, object]:
-    return {name: getattr(manifest, name) for name in _SHOWN}
+def _shown(run: Run, manifest: Manifest) -> dict[str, object]:
+    values = {name: getattr(manifest, name) for name in _SHOWN if name != "connection_id"}
+    return {"connection_id": str(run.connection_id), **values}
 
 
 def _body(body: wire.SubmitRun) -> str:

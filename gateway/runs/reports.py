@@ -10,7 +10,7 @@ from gateway.projects.access import require
 from gateway.repositories.rows import CodeRepository, ExperimentRepository
 from gateway.runs.moves import IllegalMove, Move, move, record
 from gateway.runs.rows import Run
-from gateway.runs.service import load
+from gateway.runs.service import load, may_change
 from gateway.runs.states import FROM_MLFLOW, State
 from gateway.schemas.runs import SubmitRun, SubmittedRun
 from gateway.tracking.scopes import require_own_run
@@ -73,7 +73,7 @@ async def tell_status(db: Database, caller: Caller, project_id: uuid.UUID, run_i
         require_own_run(caller, run_id, "PUT", "status")
     async with db.transaction() as session:
         if caller.run_id is None:
-            await require(session, caller, project_id, "researcher")
+            await may_change(session, caller, project_id, run_id)
         run = await load(session, caller, project_id, run_id)
         to = FROM_MLFLOW[status]
         if run.origin == "submitted":

@@ -121,7 +121,7 @@ async def may_read_log(db: Database, caller: Caller, project_id: uuid.UUID, run_
 async def cancel(db: Database, caller: Caller, project_id: uuid.UUID, run_id: uuid.UUID) -> RunView:
     """Ask for the end of a run. Repeatable; the run is CANCELLED when there is evidence of it. Raises Conflict."""
     async with db.transaction() as session:
-        await _may_change(session, caller, project_id, run_id)
+        await may_change(session, caller, project_id, run_id)
         run = await load(session, caller, project_id, run_id)
         if run.origin == "reported":
             raise Conflict("This run was executed elsewhere; stop it there.")
@@ -158,7 +158,7 @@ async def delete(
 
     With `site_directory` its directory on the site goes too. What it cost and the audit stay."""
     async with db.transaction() as session:
-        await _may_change(session, caller, project_id, run_id)
+        await may_change(session, caller, project_id, run_id)
         run = await load(session, caller, project_id, run_id)
         if run.state not in FINAL and run.origin != "reported":
             if not cancel_live:
@@ -171,7 +171,7 @@ async def delete(
             audit(session, caller, "run.delete", "run", run.id, site_directory=site_directory)
 
 
-async def _may_change(session: AsyncSession, caller: Caller, project_id: uuid.UUID, run_id: uuid.UUID) -> None:
+async def may_change(session: AsyncSession, caller: Caller, project_id: uuid.UUID, run_id: uuid.UUID) -> None:
     """One's own runs from researcher on, everybody's from maintainer on. A run token changes no run this way."""
     await require(session, caller, project_id, "researcher")
     role = await role_of(session, caller, project_id)

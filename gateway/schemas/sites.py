@@ -77,7 +77,7 @@ class CreateConnection(Body):
     login_name: str | None = Field(default=None, max_length=200)
     password: str | None = Field(default=None, max_length=10_000, repr=False)
     token: str | None = Field(default=None, max_length=100_000, repr=False)
-    private_key: str | None = Field(default=None, max_length=100_000, repr=False)
+    private_key: str | None = Field(default=None, max_length=16_384, repr=False)
     passphrase: str | None = Field(default=None, max_length=10_000, repr=False)
     certificate: str | None = Field(default=None, max_length=100_000)
     valid_until: datetime | None = None
@@ -89,7 +89,7 @@ class UpdateCredential(Body):
     login_name: str | None = Field(default=None, max_length=200)
     password: str | None = Field(default=None, max_length=10_000, repr=False)
     token: str | None = Field(default=None, max_length=100_000, repr=False)
-    private_key: str | None = Field(default=None, max_length=100_000, repr=False)
+    private_key: str | None = Field(default=None, max_length=16_384, repr=False)
     passphrase: str | None = Field(default=None, max_length=10_000, repr=False)
     certificate: str | None = Field(default=None, max_length=100_000)
     valid_until: datetime | None = None

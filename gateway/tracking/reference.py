@@ -40,7 +40,7 @@ def page() -> str:
             "",
             "On its own run, below `/api/v1/projects/{projectId}/runs/{runId}/`:",
             "",
-            *_table(("route", "to"), ((f"{s.method} `{s.endpoint}`", s.purpose) for s in GATEWAY_SCOPES)),
+            *_table(("route", "to"), ((f"{s.method} `{s.endpoint}`" if s.endpoint else f"{s.method} of the run", s.purpose) for s in GATEWAY_SCOPES)),
             "",
         ]
     )

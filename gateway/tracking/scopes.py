@@ -26,11 +26,31 @@ class Scope:
 
 
 GATEWAY_SCOPES: tuple[Scope, ...] = (
+    Scope("GET", "", "look at itself"),
+    Scope("GET", "events", "read what happened to it"),
+    Scope("GET", "logs", "read its log"),
     Scope("PUT", "infrastructure", "report the machine it runs on"),
     Scope("PUT", "notebook-source", "report the notebook it came from"),
     Scope("PUT", "status", "report the state of a run executed elsewhere"),
 )
 """Endpoints below `/projects/{id}/runs/{runId}/`; every other one refuses run tokens."""
+_RUN_PATH = "/projects/{projectId}/runs/{runId}"
+
+
+def admit_run(caller: Caller, method: str, route: str, run_id: str | None) -> None:
+    """The door of the whole API: a user passes on to the check of roles, a run only to a scope of its own run.
+
+    `route` is the path template. Raises Forbidden."""
+    if caller.run_id is None:
+        return
+    _, found, endpoint = route.partition(_RUN_PATH)
+    try:
+        named = UUID(run_id) if run_id and found else None
+    except ValueError:
+        named = None
+    if named is None:
+        raise Forbidden("A run token may not do this.", next_step="Use your own login.")
+    require_own_run(caller, named, method, endpoint.removeprefix("/"))
 
 
 def require_own_run(caller: Caller, run_id: UUID, method: str, endpoint: str) -> None:

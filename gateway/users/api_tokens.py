@@ -64,11 +64,16 @@ async def user_of_api_token(session: AsyncSession, text: str) -> tuple[User, Api
     statement = select(User, ApiToken).join(ApiToken, ApiToken.user_id == User.id)
     found = await session.execute(statement.where(ApiToken.token_hash == hash_token(text)))
     row = found.one_or_none()
-    if row is None or row[0].disabled_at is not None or row[1].revoked_at is not None:
-        return None
-    if row[1].expires_at is not None and row[1].expires_at <= clock.now():
+    if row is None or row[0].disabled_at is not None or not counts(row[1]):
         return None
     return row[0], row[1]
+
+
+def counts(token: ApiToken | None) -> bool:
+    """Whether a token is there, not revoked and not past its end."""
+    if token is None or token.revoked_at is not None:
+        return False
+    return token.expires_at is None or token.expires_at > clock.now()
 
 
 async def note_use(db: Database, token: ApiToken) -> None:

@@ -5,12 +5,13 @@ from dataclasses import replace
 from gateway.db.session import Database
 from gateway.errors import Unauthenticated
 from gateway.tracking import tokens as run_tokens
-from gateway.users.api_tokens import note_use, user_of_api_token
+from gateway.users.api_tokens import counts, note_use, user_of_api_token
 from gateway.users.caller import Caller
-from gateway.users.rows import User
+from gateway.users.rows import ApiToken, User
 from gateway.users.tokens import API_PREFIX, AccessTokens
 
 _LOG_IN = "Log in, and send the token as `Authorization: Bearer <token>`."
+_ENDED = "The API token is not valid, has ended or was revoked."
 
 
 async def authenticate(db: Database, access: AccessTokens, bearer: str | None, request_id: str = "") -> Caller:
@@ -30,19 +31,22 @@ async def _by_api_token(db: Database, bearer: str) -> Caller:
     async with db.reading() as session:
         found = await user_of_api_token(session, bearer)
     if found is None:
-        raise Unauthenticated("The API token is not valid, has ended or was revoked.", next_step=_LOG_IN)
+        raise Unauthenticated(_ENDED, next_step=_LOG_IN)
     user, token = found
     await note_use(db, token)
     return Caller(user.id, user.name, user.is_admin, token_id=token.id)
 
 
 async def _by_access_token(db: Database, access: AccessTokens, bearer: str) -> Caller:
-    user_id = access.user_of(bearer)
+    login = access.login_of(bearer)
     async with db.reading() as session:
-        user = await session.get(User, user_id)
+        user = await session.get(User, login.user_id)
+        token = await session.get(ApiToken, login.api_token_id) if login.api_token_id else None
     if user is None or user.disabled_at is not None:
         raise Unauthenticated("Your account is disabled.", next_step="Ask your operator.")
-    return Caller(user.id, user.name, user.is_admin)
+    if login.api_token_id is not None and not counts(token):
+        raise Unauthenticated(_ENDED, next_step=_LOG_IN)
+    return Caller(user.id, user.name, user.is_admin, token_id=login.api_token_id)
 
 
 async def _by_run_token(db: Database, bearer: str) -> Caller:

@@ -11,10 +11,10 @@ from gateway.db.session import Database
 from gateway.errors import Unauthenticated
 from gateway.schemas.users import CreateTokens, RefreshTokens, Tokens
 from gateway.users import throttle
-from gateway.users.api_tokens import user_of_api_token
+from gateway.users.api_tokens import counts, user_of_api_token
 from gateway.users.caller import Caller
 from gateway.users.passwords import Passwords
-from gateway.users.rows import Identity, RefreshToken, User
+from gateway.users.rows import ApiToken, Identity, RefreshToken, User
 from gateway.users.tokens import (
     API_PREFIX,
     REFRESH_LIFETIME,
@@ -39,18 +39,24 @@ class Visitor:
 async def create_tokens(
     db: Database, access: AccessTokens, passwords: Passwords, visitor: Visitor, body: CreateTokens
 ) -> Tokens:
-    """Raises Unauthenticated, the same for an unknown name and a wrong password; TooMany when throttled."""
+    """A login by an API token is worth what the token is, and ends with it.
+
+    Raises Unauthenticated, the same for an unknown name and a wrong password; TooMany when throttled."""
+    used: ApiToken | None = None
     if body.password.startswith(API_PREFIX):
-        user = await _by_api_token(db, visitor, body)
+        user, used = await _by_api_token(db, visitor, body)
     else:
         user = await _by_password(db, passwords, visitor, body)
-    token, ends = access.issue(user.id)
-    refresh = new_token(REFRESH_PREFIX)
+    used_id = used.id if used else None
+    token, ends = access.issue(user.id, used_id)
+    refresh, until = new_token(REFRESH_PREFIX), clock.now() + REFRESH_LIFETIME
+    if used is not None and used.expires_at is not None:
+        until = min(until, used.expires_at)
     async with db.transaction() as session:
-        session.add(
-            RefreshToken(user_id=user.id, token_hash=hash_token(refresh), expires_at=clock.now() + REFRESH_LIFETIME)
-        )
-        record(session, Caller(user.id, user.name, request_id=visitor.request_id), "login", "user", user.id)
+        row = RefreshToken(user_id=user.id, api_token_id=used_id, token_hash=hash_token(refresh), expires_at=until)
+        session.add(row)
+        caller = Caller(user.id, user.name, token_id=used_id, request_id=visitor.request_id)
+        record(session, caller, "login", "user", user.id)
     return Tokens(access_token=token, refresh_token=refresh, expires_at=ends)
 
 
@@ -58,8 +64,9 @@ async def refresh_tokens(db: Database, access: AccessTokens, body: RefreshTokens
     """A new access token. The texts of its errors are what the published client looks for."""
     async with db.reading() as session:
         found = await session.execute(
-            select(RefreshToken, User)
+            select(RefreshToken, User, ApiToken)
             .join(User, User.id == RefreshToken.user_id)
+            .join(ApiToken, ApiToken.id == RefreshToken.api_token_id, isouter=True)
             .where(RefreshToken.token_hash == hash_token(body.refresh_token))
         )
         row = found.one_or_none()
@@ -67,7 +74,9 @@ async def refresh_tokens(db: Database, access: AccessTokens, body: RefreshTokens
         raise Unauthenticated("Refresh token is invalid")
     if row[0].expires_at <= clock.now():
         raise Unauthenticated("Refresh token has expired")
-    token, ends = access.issue(row[1].id)
+    if row[0].api_token_id is not None and not counts(row[2]):
+        raise Unauthenticated("Refresh token is invalid")
+    token, ends = access.issue(row[1].id, row[0].api_token_id)
     return Tokens(access_token=token, expires_at=ends)
 
 
@@ -103,7 +112,7 @@ async def _by_password(db: Database, passwords: Passwords, visitor: Visitor, bod
     return user
 
 
-async def _by_api_token(db: Database, visitor: Visitor, body: CreateTokens) -> User:
+async def _by_api_token(db: Database, visitor: Visitor, body: CreateTokens) -> tuple[User, ApiToken]:
     """Not slowed down by failures under the same name: 256 bits cannot be guessed."""
     async with db.transaction() as session:
         await throttle.begin(session, throttle.subject_of_address(visitor.address))
@@ -112,4 +121,4 @@ async def _by_api_token(db: Database, visitor: Visitor, body: CreateTokens) -> U
         if found is None or found[0].name != body.username:
             raise Unauthenticated(_WRONG)
         await throttle.take_back(session, throttle.subject_of_address(visitor.address))
-        return found[0]
+        return found

@@ -42,6 +42,8 @@ class ApiToken(WithId, Base):
 class RefreshToken(WithId, Base):
     __tablename__ = "refresh_tokens"
     user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id"), index=True)
+    api_token_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("api_tokens.id"), index=True)
+    """The API token that was the password; the login ends with it."""
     token_hash: Mapped[str] = mapped_column(unique=True)
     expires_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]

@@ -42,8 +42,12 @@ async def counting_tick(self: Poller, lease: NamedLease) -> Any:
     try:
         return await _tick(self, lease)
     finally:
-        with FILE.open("a") as file:
-            file.write(json.dumps(counted) + "\n")
+        _write(json.dumps(counted))
+
+
+def _write(line: str) -> None:
+    with FILE.open("a") as file:
+        file.write(f"{line}\n")
 
 
 if __name__ == "__main__":

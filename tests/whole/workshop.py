@@ -142,13 +142,13 @@ class Workshop:
 
     def log(self, run_id: str) -> bytes:
         """All that is kept of the log."""
-        data, generation, offset = b"", 0, 0
+        data, generation, offset = bytearray(), 0, 0
         while True:
             query = {"generation": generation, "offset": offset}
             answer = self.gateway.http.get(self.path("runs", run_id, "logs"), params=query)
             assert answer.status_code == 200, answer.text
             if not answer.content:
-                return data
+                return bytes(data)
             data += answer.content
             generation, offset = int(answer.headers["X-Log-Generation"]), int(answer.headers["X-Log-Next"])
 

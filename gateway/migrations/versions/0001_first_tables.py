@@ -177,21 +177,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_projects_name")),
     )
     op.create_table(
-        "refresh_tokens",
-        sa.Column("user_id", sa.Uuid(), nullable=False),
-        sa.Column("token_hash", sa.String(), nullable=False),
-        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_refresh_tokens_user_id_users")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_refresh_tokens")),
-        sa.UniqueConstraint("token_hash", name=op.f("uq_refresh_tokens_token_hash")),
-    )
-    with op.batch_alter_table("refresh_tokens", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_refresh_tokens_user_id"), ["user_id"], unique=False)
-
-    op.create_table(
         "code_repositories",
         sa.Column("project_id", sa.Uuid(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
@@ -274,6 +259,26 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("previews", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_previews_created_at"), ["created_at"], unique=False)
+
+    op.create_table(
+        "refresh_tokens",
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("api_token_id", sa.Uuid(), nullable=True),
+        sa.Column("token_hash", sa.String(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["api_token_id"], ["api_tokens.id"], name=op.f("fk_refresh_tokens_api_token_id_api_tokens")
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_refresh_tokens_user_id_users")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_refresh_tokens")),
+        sa.UniqueConstraint("token_hash", name=op.f("uq_refresh_tokens_token_hash")),
+    )
+    with op.batch_alter_table("refresh_tokens", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_refresh_tokens_api_token_id"), ["api_token_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_refresh_tokens_user_id"), ["user_id"], unique=False)
 
     op.create_table(
         "runs",
@@ -495,6 +500,11 @@ def downgrade() -> None:
         batch_op.drop_index("ix_runs_due")
 
     op.drop_table("runs")
+    with op.batch_alter_table("refresh_tokens", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_refresh_tokens_user_id"))
+        batch_op.drop_index(batch_op.f("ix_refresh_tokens_api_token_id"))
+
+    op.drop_table("refresh_tokens")
     with op.batch_alter_table("previews", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_previews_created_at"))
 
@@ -512,10 +522,6 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_code_repositories_project_id"))
 
     op.drop_table("code_repositories")
-    with op.batch_alter_table("refresh_tokens", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_refresh_tokens_user_id"))
-
-    op.drop_table("refresh_tokens")
     op.drop_table("projects")
     with op.batch_alter_table("identities", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_identities_user_id"))

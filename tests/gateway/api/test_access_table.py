@@ -60,29 +60,28 @@ TABLE = (
     Row("POST", "/users", ADMIN, 201, {"name": "fresh-{unique}", "password": "long enough for all"}),
     Row("POST", "/users/{memberId}/disable", ADMIN, 204),
     Row("POST", "/users/{memberId}/enable", ADMIN, 204),
-    Row("GET", "/projects", PERSON, run=True),
+    Row("GET", "/projects", PERSON),
     Row("POST", "/projects", PERSON, 201, {"name": "new-{unique}"}),
-    Row("GET", P, "guest", run=True),
+    Row("GET", P, "guest"),
     Row("PUT", P, "maintainer", body={**PROJECT, "name": "renamed-{unique}"}),
     Row("DELETE", P, "owner", 204),
     Row("GET", f"{P}/members", "guest"),
     Row("PUT", f"{P}/members/{{strangerId}}", "maintainer", body={"role": "reporter"}),
     Row("DELETE", f"{P}/members/{{memberId}}", "maintainer", 204),
-    Row("GET", f"{P}/experiments", "guest", run=True),
+    Row("GET", f"{P}/experiments", "guest"),
     Row("POST", f"{P}/experiments", "researcher", 201, {"name": "another"}),
-    Row("GET", f"{P}/experiments/{{experimentRepositoryId}}", "guest", run=True),
+    Row("GET", f"{P}/experiments/{{experimentRepositoryId}}", "guest"),
     Row(
         "GET",
         f"{P}/experiments/{{experimentRepositoryId}}/unique-mlflow-run-name",
         "guest",
-        run=True,
         query="?runName=a",
     ),
     Row("PUT", f"{P}/experiments/{{experimentRepositoryId}}", "researcher", body={"name": "experiment"}),
     Row("DELETE", f"{P}/experiments/{{experimentRepositoryId}}", "maintainer", 204),
-    Row("GET", f"{P}/code", "guest", run=True),
+    Row("GET", f"{P}/code", "guest"),
     Row("POST", f"{P}/code", "researcher", 201, CODE),
-    Row("GET", f"{P}/code/{{codeRepositoryId}}", "guest", run=True),
+    Row("GET", f"{P}/code/{{codeRepositoryId}}", "guest"),
     Row("PUT", f"{P}/code/{{codeRepositoryId}}", "researcher", body=CODE),
     Row("DELETE", f"{P}/code/{{codeRepositoryId}}", "maintainer", 204),
     Row("GET", "/sites", PERSON),
@@ -97,11 +96,11 @@ TABLE = (
     Row("POST", f"{C}/{{gitConnectionId}}/check", SELF, 422),
     Row("PUT", f"{C}/{{gitConnectionId}}/credential", SELF, body={"token": "new"}),
     Row("DELETE", f"{C}/{{connectionId}}", SELF, 204),
-    Row("GET", R, "guest", run=True),
+    Row("GET", R, "guest"),
     Row("POST", R, "researcher", 422, {"name": "r", "experimentRepositoryId": "{experimentRepositoryId}"}),
     Row("GET", f"{R}/{{runId}}", "guest", run=True),
     Row("POST", f"{R}/{{runId}}/cancel", "maintainer"),
-    Row("PUT", f"{R}/{{runId}}/status", "researcher", 204, "RUNNING", run=True),
+    Row("PUT", f"{R}/{{runId}}/status", "maintainer", 204, "RUNNING", run=True),
     Row("DELETE", f"{R}/{{runId}}", "maintainer", 204, query="?cancel=true"),
     Row("GET", f"{R}/{{runId}}/events", "guest", run=True),
     Row("GET", f"{R}/{{runId}}/logs", "guest", run=True),
@@ -168,6 +167,17 @@ async def test_every_role_at_every_endpoint(row: Row, api: httpx.AsyncClient, wo
             assert answer.headers["content-type"] == "application/problem+json"
             assert answer.json()["detail"]
             assert "\n" not in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("row", [row for row in TABLE if row.run], ids=lambda row: row.name)
+async def test_a_run_token_reaches_its_own_run_only(row: Row, api: httpx.AsyncClient, world: World) -> None:
+    own = await world.run(await world.place())
+    sibling = await world.run(Place(own.ids, {}))
+    for place, status in ((own, row.status), (sibling, 403)):
+        path = row.path.format(**place.ids)
+        answer = await api.request(row.method, path, json=row.body, headers=own.run_headers)
+        assert answer.status_code == status, answer.text
 
 
 async def _headers(world: World, walker: str, place: Place) -> dict[str, str]:

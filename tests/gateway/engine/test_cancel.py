@@ -112,7 +112,7 @@ async def test_while_it_runs(yard: Yard) -> None:
     await cancel(yard, run_id)
     await ends_cancelled(yard, run_id)
     assert await yard.log(run_id) == b"waits\n"
-    asked = [e for e in await yard.events(run_id, "intent")]
+    asked = await yard.events(run_id, "intent")
     assert [(e.text, e.actor_id) for e in asked] == [("Cancel requested.", yard.caller.user_id)]
 
 

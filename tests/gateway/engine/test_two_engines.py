@@ -1,4 +1,4 @@
-"""Two gateways on one database: one stops in the middle of a step, the other goes on. One start per attempt, one job."""
+"""Two gateways on one database: one stops in the middle of a step, the other goes on. One start per attempt."""
 
 import asyncio
 import uuid

@@ -12,7 +12,6 @@ from sqlalchemy import select, update
 from backends.fake import FakeJob, FakeSite
 from backends.fake.faults import Faults, When
 from backends.spec import Phase
-from gateway.connections.rows import Connection
 from gateway.context import Context
 from gateway.db.lease import Lease, later
 from gateway.engine.engine import Engine, new_owner
@@ -124,7 +123,7 @@ class Yard:
             if job.task is not None:
                 job.task.cancel()
 
-    async def submit(self, do: str = "hello", *, config: Mapping[str, object] | None = None, **body: object) -> uuid.UUID:
+    def body(self, do: str = "hello", *, config: Mapping[str, object] | None = None, **body: object) -> SubmitRun:
         values: dict[str, object] = {
             "name": "run",
             "experiment_repository_id": self.place.ids["experimentRepositoryId"],
@@ -133,7 +132,12 @@ class Yard:
             "mlflow_parameters": {"do": do},
             "backend_config": {"Site": "fake", "Resources": {"Queue": "batch"}, **(config or {})},
         }
-        asked = SubmitRun.model_validate({**values, **body})
+        return SubmitRun.model_validate({**values, **body})
+
+    async def submit(
+        self, do: str = "hello", *, config: Mapping[str, object] | None = None, **body: object
+    ) -> uuid.UUID:
+        asked = self.body(do, config=config, **body)
         answer = await intake.submit(self.db, self.context.settings, self.caller, self.project_id, asked)
         return answer.run_id
 

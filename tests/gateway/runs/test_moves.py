@@ -63,9 +63,7 @@ def going(to: State, *, reported: bool = False) -> Move:
 
 
 @pytest.mark.parametrize(("origin", "table"), [("submitted", SUBMITTED), ("reported", REPORTED)])
-async def test_every_pair_of_states_is_allowed_or_refused(
-    context: Context, origin: str, table: dict[str, str]
-) -> None:
+async def test_every_pair_of_states_is_allowed_or_refused(context: Context, origin: str, table: dict[str, str]) -> None:
     run_id = await make(context)
     for source, allowed in table.items():
         for to in State:
@@ -98,9 +96,7 @@ async def test_only_a_lost_run_is_opened_again(context: Context, reason: Reason)
 
 async def test_a_lost_run_that_is_opened_again_has_no_end(context: Context) -> None:
     run_id = await make(context)
-    run = await put(
-        context, run_id, state="FAILED", reason=Reason.LOST, message="gone", exit_code=1, ended_at=NOW
-    )
+    run = await put(context, run_id, state="FAILED", reason=Reason.LOST, message="gone", exit_code=1, ended_at=NOW)
     async with context.db.transaction() as session:
         assert await move(session, run, going(State.RUNNING))
     again = await row(context, run_id)
@@ -163,10 +159,14 @@ async def test_event_and_move_stand_or_fall_together(context: Context) -> None:
     run_id = await make(context)
     run = await put(context, run_id, state="QUEUED")
     before = len(await events(context, run_id))
-    with pytest.raises(RuntimeError):
+
+    async def broken_off() -> None:
         async with context.db.transaction() as session:
             assert await move(session, run, going(State.RUNNING))
             raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await broken_off()
     assert (await row(context, run_id)).state == "QUEUED"
     assert len(await events(context, run_id)) == before
 

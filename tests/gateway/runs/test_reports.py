@@ -5,6 +5,7 @@ import uuid
 import httpx
 import pytest
 
+from gateway.projects.rows import Member
 from tests.gateway.world import Place, World
 
 
@@ -30,6 +31,18 @@ async def test_status_moves_a_reported_run(api: httpx.AsyncClient, world: World)
         assert (run["state"], run["origin"], run["job"]) == (state, "reported", None)
     late = await api.put(f"{path}/status", json="RUNNING", headers=headers)
     assert (late.status_code, late.json()["detail"]) == (409, "The run is CANCELLED and cannot become RUNNING.")
+
+
+async def test_a_status_of_anothers_run_is_for_a_maintainer(api: httpx.AsyncClient, world: World) -> None:
+    place = await world.place()
+    path = f"{runs(place)}/{await report(api, world, place)}/status"
+    async with world.context.db.transaction() as session:
+        other = await world.person("colleague")
+        session.add(Member(project_id=uuid.UUID(place.ids["projectId"]), user_id=other.id, role="researcher"))
+    refused = await api.put(path, json="KILLED", headers=other.headers)
+    assert (refused.status_code, refused.json()["detail"].split(".")[0]) == (403, "This is another's run")
+    maintainer = (await world.person("maintainer")).headers
+    assert (await api.put(path, json="KILLED", headers=maintainer)).status_code == 204
 
 
 async def test_status_of_a_submitted_run_is_only_an_event(api: httpx.AsyncClient, world: World) -> None:

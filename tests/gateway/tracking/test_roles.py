@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from gateway.audit.rows import AuditEntry
 from gateway.projects.rows import Member
@@ -125,16 +126,12 @@ async def test_one_name_in_two_projects_needs_the_project(house: House, client: 
     assert clear.json()["experiment"]["experiment_id"] == second.experiment_id
 
 
-async def test_an_experiment_claimed_by_two_projects_is_nobodys(house: House) -> None:
-    await a_home(house.db, "thief", mlflow_id=house.a.experiment_id)
-    async with house.db.reading() as session:
-        rows = await session.scalars(
-            select(ExperimentRepository).where(ExperimentRepository.mlflow_experiment_id == house.a.experiment_id)
-        )
-        assert len(list(rows)) == 2
+async def test_no_two_projects_claim_one_experiment(house: House) -> None:
+    with pytest.raises(IntegrityError):
+        await a_home(house.db, "thief", mlflow_id=house.a.experiment_id)
     async with door(house.app, house.a.token) as http:
         asked = {"experiment_id": house.a.experiment_id}
-        assert await status(http, "GET", f"{API}/experiments/get", params=asked) == 404
+        assert await status(http, "GET", f"{API}/experiments/get", params=asked) == 200
 
 
 async def test_a_run_token_has_only_the_routes_of_its_scope(house: House) -> None:

@@ -96,4 +96,6 @@ def test_the_gateways_own_endpoints_of_a_run() -> None:
     for method, endpoint in (("PUT", "logs"), ("DELETE", ""), ("GET", "infrastructure")):
         with pytest.raises(Forbidden):
             require_own_run(run, run.run_id, method, endpoint)
+    for endpoint in ("", "events", "logs"):
+        require_own_run(run, run.run_id, "GET", endpoint)
     require_own_run(user, run.run_id, "DELETE", "")

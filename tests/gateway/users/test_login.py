@@ -116,6 +116,33 @@ async def test_an_api_token_is_taken_as_the_password_even_while_the_name_is_slow
     assert (await login(api, "bob", token)).status_code == 401
 
 
+async def test_a_login_by_an_api_token_is_worth_what_the_token_is(api: httpx.AsyncClient, alice: str) -> None:
+    headers = {"Authorization": f"Bearer {(await login(api)).json()['AccessToken']}"}
+    ends = (START + timedelta(days=2)).isoformat()
+    made = (await api.post("/users/me/tokens", json={"name": "ci", "expiresAt": ends}, headers=headers)).json()
+    first, second = [(await login(api, password=made["token"])).json() for _ in range(2)]
+    by_token = {"Authorization": f"Bearer {first['AccessToken']}"}
+    assert (await api.get("/users/me", headers=by_token)).status_code == 200
+    more = await api.post("/users/me/tokens", json={"name": "successor"}, headers=by_token)
+    assert (more.status_code, more.json()["code"]) == (403, "FORBIDDEN")
+    again = {"Authorization": f"Bearer {(await refresh(api, first['RefreshToken'])).json()['AccessToken']}"}
+    assert (await api.post("/users/me/tokens", json={"name": "successor"}, headers=again)).status_code == 403
+    clock.use(lambda: START + timedelta(days=2, seconds=1))
+    late = await refresh(api, second["RefreshToken"])
+    assert (late.status_code, late.json()["detail"]) == (401, "Refresh token has expired")
+
+
+async def test_a_login_by_an_api_token_ends_when_the_token_is_revoked(api: httpx.AsyncClient, alice: str) -> None:
+    headers = {"Authorization": f"Bearer {(await login(api)).json()['AccessToken']}"}
+    made = (await api.post("/users/me/tokens", json={"name": "ci"}, headers=headers)).json()
+    tokens = (await login(api, password=made["token"])).json()
+    assert (await api.delete(f"/users/me/tokens/{made['tokenId']}", headers=headers)).status_code == 204
+    by_token = await api.get("/users/me", headers={"Authorization": f"Bearer {tokens['AccessToken']}"})
+    renewed = await refresh(api, tokens["RefreshToken"])
+    assert (by_token.status_code, renewed.status_code) == (401, 401)
+    assert (await api.get("/users/me", headers=headers)).status_code == 200, "the login by password goes on"
+
+
 async def test_passwords_and_tokens_are_not_in_the_audit(api: httpx.AsyncClient, alice: str, world: World) -> None:
     tokens = (await login(api)).json()
     texts = "".join(f"{e.action} {e.object_id} {e.details}" for e in await world.audit())

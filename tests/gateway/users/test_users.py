@@ -106,7 +106,7 @@ async def test_a_token_of_another_gateway_is_false_and_an_older_key_still_counts
     foreign = AccessTokens([b"x" * 32]).issue(alice.id)[0]
     answer = await api.get("/users/me", headers={"Authorization": f"Bearer {foreign}"})
     assert answer.status_code == 401
-    assert AccessTokens([b"n" * 32, b"x" * 32]).user_of(foreign) == alice.id
+    assert AccessTokens([b"n" * 32, b"x" * 32]).login_of(foreign).user_id == alice.id
 
 
 async def test_a_user_is_found_by_the_whole_name_only(api: httpx.AsyncClient, world: World) -> None:

@@ -11,6 +11,8 @@ from tests.whole.faults.own_site import OwnSite, own_site
 from tests.whole.gateway_process import GatewayProcess, running
 from tests.whole.workshop import MLPROJECT, Workshop, make_repository
 
+GRACE = 4.0
+"""Seconds until a missing job is given up."""
 PROBES = """\
   killed:
     command: "echo about to die; kill -9 $SLURM_TASK_PID"
@@ -30,7 +32,7 @@ PROBES = """\
 @pytest.fixture(scope="session")
 def faulty_gateway(folder: Path) -> Iterator[GatewayProcess]:
     settings = {"MANTIK_TRACKING_URI": "http://127.0.0.1:9", "MANTIK_TRACKING_TIMEOUT_SECONDS": "0.1"}
-    with running(folder / "faults", tracking=False, MANTIK_MISSING_GRACE_SECONDS="2", **settings) as process:
+    with running(folder / "faults", tracking=False, MANTIK_MISSING_GRACE_SECONDS=str(GRACE), **settings) as process:
         yield process
 
 

@@ -1,5 +1,6 @@
 """Logs that are large, never end a line, or are no text."""
 
+import hashlib
 import json
 import threading
 from pathlib import Path
@@ -55,7 +56,7 @@ def test_two_hundred_megabytes(centre: OwnSite, faults: Workshop) -> None:
     for follower in followers:
         text = follower.text().encode()
         assert text.startswith(LINE * (FIRST // len(LINE)))
-        assert text.endswith(LINE[:-1] + b"\n\nthe last line\n") or text.endswith(b"\nthe last line\n")
+        assert text.endswith(LINE + b"\nthe last line\n")
         skipped = sum(data["skipped"] for name, data in follower.told if name == "gap")
         assert len(text) + skipped == BIG + len("\nthe last line\n")
         assert skipped > 0
@@ -67,7 +68,8 @@ def test_two_hundred_megabytes(centre: OwnSite, faults: Workshop) -> None:
     site = Path(run["workDirectory"], "mantik.log")
     kept = faults.log(run_id)
     assert len(kept) == site.stat().st_size
-    assert kept == site.read_bytes()
+    # By their hashes: the difference of two hundred megabytes takes pytest for ever to show.
+    assert hashlib.sha256(kept).digest() == hashlib.sha256(site.read_bytes()).digest()
 
 
 def resident(status: Path, field: str = "VmRSS") -> int:
