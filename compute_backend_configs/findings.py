@@ -12,6 +12,9 @@ from compute_backend_configs.node import Node, Path, dotted, key_text, show
 from compute_backend_configs.problems import ConfigProblem
 from compute_backend_configs.resources import Resources
 
+MOST_SUGGESTIONS = 100
+"""Unknown keys for which the nearest one is looked up, which is slow; a person needs no more."""
+
 
 def known_keys(model: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
@@ -40,19 +43,22 @@ def model_at(path: Path) -> type[BaseModel] | None:
 
 def problems_of(error: ValidationError, root: Node) -> Iterator[ConfigProblem]:
     found: list[tuple[str, Path, ConfigProblem]] = []
+    unknown = 0
     for one in error.errors(include_url=False):
         kind, path = one["type"], one["loc"]
         if path != () or kind != "field":  # contradictions; the loader asks for them itself, also beside other errors
-            found.append((kind, path, _problem(kind, path, root, one.get("ctx", {}))))
+            unknown += kind == "extra_forbidden"
+            suggest = unknown <= MOST_SUGGESTIONS
+            found.append((kind, path, _problem(kind, path, root, one.get("ctx", {}), suggest=suggest)))
     for kind, path, problem in found:
         if kind != "missing" or not any(f"did you mean `{path[-1]}`?" in other.message for *_, other in found):
             yield problem
 
 
-def _problem(kind: str, path: Path, root: Node, context: dict[str, Any]) -> ConfigProblem:
+def _problem(kind: str, path: Path, root: Node, context: dict[str, Any], *, suggest: bool) -> ConfigProblem:
     node = root.find(path)
     if kind == "extra_forbidden":
-        return _unknown(str(path[-1]), path[:-1], node)
+        return _unknown(str(path[-1]), path[:-1], node, suggest=suggest)
     if kind == "missing":
         return root.place(path).problem("is missing", allowed="required")
     if kind == "field":
@@ -65,12 +71,12 @@ def _problem(kind: str, path: Path, root: Node, context: dict[str, Any]) -> Conf
     return node.problem(f"is not valid: {given}", given=given.strip("`"))
 
 
-def _unknown(key: str, parent: Path, node: Node) -> ConfigProblem:
+def _unknown(key: str, parent: Path, node: Node, *, suggest: bool) -> ConfigProblem:
     model = model_at(parent)
     known = known_keys(model) if model else []
     place = Node({}, node.path, node.mark, node.key)
     shown = key_text(key)
-    close = nearest(key, known)
+    close = nearest(key, known) if suggest else None
     if close:
         message = f"unknown key `{shown}`; did you mean `{close}`?"
     elif section := _home(key):

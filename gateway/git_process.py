@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -32,7 +32,7 @@ async def run_git(
         return 124, b"", f"time limit of {time_limit:.0f} s".encode()
 
 
-async def chunks_of_git(args: Sequence[str], time_limit: float, errors: bytearray) -> AsyncIterator[bytes]:
+async def chunks_of_git(args: Sequence[str], time_limit: float, errors: bytearray) -> AsyncGenerator[bytes]:
     """The output in pieces of PIECE bytes, the last one shorter; what git says of errors goes to `errors`.
 
     Raises ChildProcessError when git failed or took longer than `time_limit` seconds in all."""

@@ -17,6 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from gateway.mlproject_limits import LARGEST_COMMAND, OverLimit, check_command, check_file, limit_memory
+
+START_SECONDS = 120.0
+ANSWER_SECONDS = 10.0
 NAME = re.compile(r"[\w./:-]+")
 
 
@@ -39,6 +43,7 @@ class ProjectReader:
 
     def __init__(self) -> None:
         self._pool: ProcessPoolExecutor | None = None
+        self._turn = asyncio.Lock()
         self._known: dict[tuple[object, ...], EntryPointCommand] = {}
 
     async def command(
@@ -57,22 +62,46 @@ class ProjectReader:
 
     async def _ask(self, *question: Any) -> EntryPointCommand:
         for _ in range(2):
-            if self._pool is None:
-                context = multiprocessing.get_context("spawn")
-                self._pool = ProcessPoolExecutor(max_workers=1, mp_context=context)
-            try:
-                answer = await asyncio.get_running_loop().run_in_executor(self._pool, _read, *question)
-            except BrokenProcessPool:
-                self._pool = None
-                continue
+            async with self._turn:
+                try:
+                    answer = await self._answer(*question)
+                except BrokenProcessPool:
+                    self._pool = None
+                    continue
             if isinstance(answer, str):
                 raise InvalidProject(answer)
             return answer
         raise InvalidProject("The MLproject reader ended twice while it read this project. See the gateway's log.")
 
+    async def _answer(self, *question: Any) -> EntryPointCommand | str:
+        loop = asyncio.get_running_loop()
+        try:
+            if self._pool is None:
+                context = multiprocessing.get_context("spawn")
+                self._pool = ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=limit_memory)
+                async with asyncio.timeout(START_SECONDS):
+                    await loop.run_in_executor(self._pool, _start)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await loop.run_in_executor(self._pool, _read, *question)
+        except TimeoutError:
+            self._kill()
+            return f"The MLproject takes more than {ANSWER_SECONDS:.0f} seconds to read. Make it simpler."
+
+    def _kill(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            for process in list((pool._processes or {}).values()):
+                process.kill()
+            pool.shutdown(wait=False, cancel_futures=True)
+
     def close(self) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _start() -> None:
+    """Runs in the child: what takes long once."""
+    import mlflow.projects._project_spec  # noqa: F401
 
 
 def _word(value: object) -> str:
@@ -83,7 +112,7 @@ def _read(bundle: str, mlproject: str, entry_point: str, parameters: dict[str, s
     """Runs in the child. Errors come back as text, for an MLflow exception does not always survive pickling."""
     try:
         return _command(bundle, mlproject, entry_point, parameters)
-    except InvalidProject as error:
+    except (InvalidProject, OverLimit) as error:
         return str(error)
     except Exception as error:  # MLflow raises many kinds; each is about the user's file
         return f"{mlproject} cannot be read: {' '.join(str(error).split())[:500]}"
@@ -102,7 +131,12 @@ def _command(bundle: str, mlproject: str, entry_point: str, parameters: dict[str
                 continue
             small = member.size < 1 << 20 and PurePosixPath(name).suffix in ("", ".yaml", ".yml")
             file = tar.extractfile(member) if small else io.BytesIO()
-            Path(folder, PurePosixPath(name).name).write_bytes(file.read() if file else b"")
+            data = file.read() if file else b""
+            if PurePosixPath(name).name.lower() == "mlproject":
+                if member.size and not data:
+                    raise InvalidProject(f"{mlproject} is too large. Make it smaller.")
+                check_file(mlproject, data)
+            Path(folder, PurePosixPath(name).name).write_bytes(data)
         project = spec.load_project(folder)
         declared = sorted(project._entry_points)
         if entry_point not in declared and str(PurePosixPath(top, entry_point)) not in names:
@@ -110,7 +144,11 @@ def _command(bundle: str, mlproject: str, entry_point: str, parameters: dict[str
             raise InvalidProject(f"{mlproject} has no entry point {entry_point!r}. {known}")
         entry = project.get_entry_point(entry_point)
         _check_parameters(entry, entry_point, parameters)
+        values = {key: parameter.default for key, parameter in entry.parameters.items()} | parameters
+        check_command(mlproject, str(entry.command), values)
         command = entry.compute_command(parameters, storage_dir=None)
+        if len(command) > LARGEST_COMMAND:
+            raise InvalidProject(f"{mlproject}: the command has more than {LARGEST_COMMAND} characters. Shorten it.")
         given = project.env_type if (project.env_config_path or project.docker_env) else None
         note = f"{mlproject}: {given} is not used on a site; the backend config's Environment says what code runs in."
         return EntryPointCommand(command, top, (note,) if given else ())

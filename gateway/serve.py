@@ -2,11 +2,14 @@
 
 import asyncio
 import logging
+import os
 import signal
 import socket
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import filelock
 import uvicorn
@@ -31,6 +34,8 @@ def serve(settings: Settings, say: Say = _say) -> None:
     """Run until SIGINT or SIGTERM. `say` gets the address, and at the first start the login, line by line.
 
     Raises GatewayError with one clear sentence when it cannot start."""
+    os.umask(0o077)
+    _make_private(settings.data_dir)
     with _locked(settings), _listening(settings) as listener:
         asyncio.run(_run(settings, listener, say))
 
@@ -77,13 +82,26 @@ def _greet(gateway: Gateway, say: Say) -> None:
         say(f"First login, shown only now: user {name}, password {shown}")
 
 
+def _make_private(directory: Path) -> None:
+    """The directory holds keys, code and logs: nobody else on this machine may enter it."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = directory.stat()
+    if not stat.S_IMODE(found.st_mode) & 0o077:
+        return
+    if found.st_uid != os.geteuid():
+        raise Conflict(
+            f"The data directory {directory} is open to other users of this machine, and belongs to another user.",
+            next_step="Set MANTIK_DATA_DIR to a directory of the gateway's own user.",
+        )
+    directory.chmod(0o700)
+
+
 @contextmanager
 def _locked(settings: Settings) -> Iterator[None]:
     """One process per data directory where it holds the database or MLflow."""
     if not settings.embedded and settings.tracking_uri:
         yield
         return
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = filelock.FileLock(settings.data_dir / LOCK_FILE, timeout=0)
     try:
         lock.acquire()

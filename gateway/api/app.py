@@ -21,6 +21,7 @@ from gateway.api.routers import (
     tracking,
     users,
 )
+from gateway.api.run_streams import Followers
 from gateway.context import Context
 from gateway.schemas.wire import Problem
 from gateway.version import VERSION
@@ -40,6 +41,7 @@ def create_app(context: Context) -> FastAPI:
         generate_unique_id_function=_operation_id,
     )
     app.state.context = context
+    app.state.followers = Followers()
     app.state.rate_limit = RateLimit(context.settings.requests_per_minute)
     problems.install(app)
     shape = {"model": Problem, "content": {problems.MEDIA_TYPE: {}}}

@@ -36,6 +36,15 @@ def _limit(request: Request) -> RateLimit:
     return limit
 
 
+async def caller_again(request: Request) -> Caller:
+    """For long answers: whether the login of the request still holds. Raises Unauthenticated."""
+    context = _context(request)
+    credentials = await _bearer(request)
+    return await authenticate(
+        context.db, context.access, credentials.credentials if credentials else None, request_id(request)
+    )
+
+
 async def _caller(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> Caller:
@@ -66,6 +75,8 @@ VisitorDep = Annotated[Visitor, Depends(_visitor)]
 Cursor = Annotated[str | None, Query(max_length=500, description="nextCursor of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=MOST, description="Most items of the page.")]
 PAGE = DEFAULT_LIMIT
+MOST_NUMBER = 2**63 - 1
+"""What the database stores in a column of numbers."""
 
 ProjectId = Annotated[UUID, Path(alias="projectId")]
 UserId = Annotated[UUID, Path(alias="userId")]

@@ -2,11 +2,15 @@
 
 import asyncio
 import json
+import time
 import uuid
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 
 from gateway.context import Context
 from gateway.db.session import Database
+from gateway.errors import GatewayError, TooMany
 from gateway.logs.blobs import BlobStore
 from gateway.logs.follow import follow
 from gateway.logs.service import Position
@@ -16,6 +20,46 @@ from gateway.users.caller import Caller
 
 STEP_SECONDS = 0.5
 BATCH = 100
+RECHECK_SECONDS = 15.0
+"""A follower is told nothing past this time without another look at who they are and what they may see."""
+MOST_STREAMS = 20
+"""Streams of one user at a time."""
+
+Told = AsyncGenerator[dict[str, str], None]
+
+
+class Followers:
+    """How many streams each user has open."""
+
+    def __init__(self) -> None:
+        self._open: Counter[uuid.UUID] = Counter()
+
+    def check(self, user_id: uuid.UUID) -> None:
+        """Raises TooMany."""
+        if self._open[user_id] >= MOST_STREAMS:
+            raise TooMany(f"You follow {MOST_STREAMS} runs already.", next_step="Stop following one of them.")
+
+    async def watched(self, user_id: uuid.UUID, told: Told, may: Callable[[], Awaitable[object]]) -> Told:
+        """The stream, as long as `may` raises no GatewayError; it just ends then, and the next request says why."""
+        try:
+            self.check(user_id)
+        except TooMany:
+            return
+        self._open[user_id] += 1
+        checked = time.monotonic()
+        try:
+            async with aclosing(told):
+                async for one in told:
+                    if time.monotonic() - checked >= RECHECK_SECONDS:
+                        await may()
+                        checked = time.monotonic()
+                    yield one
+        except GatewayError:
+            return
+        finally:
+            self._open[user_id] -= 1
+            if not self._open[user_id]:
+                del self._open[user_id]
 
 
 def _one_line(document: str) -> str:
@@ -23,9 +67,7 @@ def _one_line(document: str) -> str:
     return document.translate({0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"})
 
 
-async def log_stream(
-    db: Database, blobs: BlobStore, run_id: uuid.UUID, start: Position | None
-) -> AsyncIterator[dict[str, str]]:
+async def log_stream(db: Database, blobs: BlobStore, run_id: uuid.UUID, start: Position | None) -> Told:
     """Events `log`, `gap`, `generation`, `state`, `beat` and at last `end`; the id is where to go on."""
     async for told in follow(db, blobs, run_id, start):
         data: dict[str, object] = {"generation": told.at.generation, "offset": told.at.offset}
@@ -38,9 +80,7 @@ async def log_stream(
         yield {"event": told.event, "id": str(told.at), "data": _one_line(json.dumps(data, ensure_ascii=False))}
 
 
-async def event_stream(
-    context: Context, caller: Caller, project_id: uuid.UUID, run_id: uuid.UUID, after: int
-) -> AsyncIterator[dict[str, str]]:
+async def event_stream(context: Context, caller: Caller, project_id: uuid.UUID, run_id: uuid.UUID, after: int) -> Told:
     """The run's events as they come; ends when the run has ended and all were told."""
     while True:
         state = await service.may_read_log(context.db, caller, project_id, run_id)

@@ -1,5 +1,7 @@
 """Values as a person reads them."""
 
+import re
+import unicodedata
 from datetime import UTC, datetime
 
 from gateway import clock
@@ -11,6 +13,36 @@ def plain(text: object) -> str:
         return ""
     words = "".join(c if c.isprintable() else " " for c in str(text))
     return words.strip()
+
+
+_COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
+_BEGUN = re.compile(r"\x1b(?:\[[0-9;:]{0,60})?\Z")
+_KEPT = frozenset("\n\t\r")
+
+
+class ForTerminal:
+    """A log that comes in pieces, with its colours and without what else could command a terminal."""
+
+    def __init__(self) -> None:
+        self._begun = ""
+
+    def feed(self, piece: str) -> str:
+        text = self._begun + piece
+        begun = _BEGUN.search(text)
+        self._begun = begun[0] if begun else ""
+        text = text[: len(text) - len(self._begun)]
+        colours = _COLOUR.findall(text)
+        parts = ["".join(c for c in part if not _controls(c)) for part in _COLOUR.split(text)]
+        return parts[0] + "".join(colour + part for colour, part in zip(colours, parts[1:], strict=True))
+
+
+def visible(text: str) -> str:
+    """With control characters written out, as \\x1b: what is reviewed must show all that is in it."""
+    return "".join(f"\\x{ord(c):02x}" if c == "\r" or _controls(c) else c for c in text)
+
+
+def _controls(character: str) -> bool:
+    return character not in _KEPT and unicodedata.category(character) == "Cc"
 
 
 def moment(when: datetime | None) -> str:

@@ -11,7 +11,7 @@ from gateway.connections.rows import Connection
 from gateway.db.paging import fetch
 from gateway.db.session import Database
 from gateway.errors import Conflict, InvalidInput, NotFound
-from gateway.projects.access import require
+from gateway.projects.access import require, sees_details
 from gateway.repositories.rows import CodeRepository
 from gateway.repositories.uri import GitLocation, check_git_uri
 from gateway.runs.rows import Run
@@ -38,16 +38,16 @@ async def create(db: Database, settings: Settings, caller: Caller, project_id: U
 
 async def listing(db: Database, caller: Caller, project_id: UUID, cursor: str | None, limit: int) -> Page[CodeView]:
     async with db.reading() as session:
-        await require(session, caller, project_id, "guest")
+        show = await sees_details(session, caller, await require(session, caller, project_id, "guest"))
         statement = select(CodeRepository).where(CodeRepository.project_id == project_id)
         rows, following = await fetch(session, statement, CodeRepository, cursor, limit)
-    return Page(items=[_view(row) for row in rows], next_cursor=following)
+    return Page(items=[_view(row, details=show) for row in rows], next_cursor=following)
 
 
 async def show(db: Database, caller: Caller, project_id: UUID, code_id: UUID) -> CodeView:
     async with db.reading() as session:
-        await require(session, caller, project_id, "guest")
-        return _view(await _row(session, project_id, code_id))
+        details = await sees_details(session, caller, await require(session, caller, project_id, "guest"))
+        return _view(await _row(session, project_id, code_id), details=details)
 
 
 async def change(
@@ -122,13 +122,14 @@ def _taken(body: CreateCode) -> Conflict:
     return Conflict(f"codeRepositoryName: the project has a code repository {name!r} already; choose another name.")
 
 
-def _view(row: CodeRepository) -> CodeView:
+def _view(row: CodeRepository, *, details: bool = True) -> CodeView:
+    """Without `details`, for strangers to a public project, it says neither where the code lies nor what opens it."""
     return CodeView(
         code_repository_id=row.id,
         code_repository_name=row.name,
         description=row.description,
-        uri=row.uri,
-        connection_id=row.connection_id,
+        uri=row.uri if details else "",
+        connection_id=row.connection_id if details else None,
         platform=row.platform,
         created_at=row.created_at,
     )

@@ -1,5 +1,6 @@
 """Taking a run request: check it, store the intent once, answer. The engine does the rest."""
 
+import asyncio
 import hashlib
 import uuid
 from datetime import timedelta
@@ -54,7 +55,7 @@ async def submit(
             if planned is not None:
                 run.id, manifest = planned
                 run.lineage_id, run.commit = run.id, manifest.commit
-            run.due_at = later(session, 0)  # type: ignore[assignment]  # the INSERT asks the database's clock
+            run.due_at = later(session, 0)  # the INSERT asks the clock of the database
             session.add(run)
             await session.flush()
             _store(session, caller, run, key, digest)
@@ -127,7 +128,8 @@ async def build(
     site = await session.get(Site, connection.site_id) if connection is not None else None
     given = body.backend_config
     config: dict[str, Any] = {"path": given} if isinstance(given, str) else dict(given)
-    problems += _config_problems(config, site)
+    # A hostile config takes seconds to refuse.
+    problems += await asyncio.to_thread(_config_problems, config, site)
     if problems:
         raise InvalidInput("The run request is not valid.", problems=problems)
     assert connection is not None  # noqa: S101  else there is a problem

@@ -7,8 +7,6 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import select
-
 from backends.backend import BackendKind
 from backends.errors import AuthenticationFailed, InvalidJob
 from backends.reasons import Reason
@@ -20,6 +18,7 @@ from gateway.db.session import Database
 from gateway.errors import InvalidInput
 from gateway.git import GitError, GitLogin, GitStore, Source
 from gateway.mlproject import EntryPointCommand, InvalidProject, ProjectReader
+from gateway.projects.rows import Member
 from gateway.repositories.rows import CodeRepository
 from gateway.repositories.uri import check_git_uri
 from gateway.runs.limits import check_limits
@@ -27,6 +26,7 @@ from gateway.runs.rows import Manifest, Run
 from gateway.secrets.vault import Vault
 from gateway.sites.rows import Site as SiteRow
 from gateway.sites.service import backend_site
+from gateway.users.rows import User
 
 THIS_MACHINE = "this machine"
 
@@ -71,15 +71,11 @@ class Planner:
     async def plan(self, run: Run) -> Plan:
         """Raises PlanRefused or PlanDelayed."""
         async with self.db.reading() as session:
-            all_three = select(CodeRepository, Connection, SiteRow).where(
-                CodeRepository.id == run.code_repository_id,
-                Connection.id == run.connection_id,
-                SiteRow.id == run.site_id,
-            )
-            row = (await session.execute(all_three)).one_or_none()
-        if row is None:
+            code = await session.get(CodeRepository, run.code_repository_id)
+            connection = await session.get(Connection, run.connection_id)
+            site = await session.get(SiteRow, run.site_id)
+        if code is None or connection is None or site is None:
             raise PlanRefused(Reason.INVALID_CONFIG, "The run's code repository, connection or site is gone.")
-        code, connection, site = row
         source = await self._source(code)
         commit = await self._commit(run, source)
         loaded = await self._config(run, source, commit)
@@ -119,6 +115,14 @@ class Planner:
             return Source(code.uri, "anonymous")
         async with self.db.reading() as session:
             connection = await session.get(Connection, code.connection_id)
+            owner = await session.get(User, connection.owner_id) if connection is not None else None
+            member = await session.get(Member, (code.project_id, owner.id)) if owner is not None else None
+        if owner is None or owner.disabled_at is not None or member is None:
+            raise PlanRefused(
+                Reason.CODE_NOT_FOUND,
+                f"Code repository {code.name} is opened by a connection of somebody who is no longer in the project. "
+                "Give the repository a connection of your own.",
+            )
         try:
             credential = await StoredCredentials(self.db, self.vault, code.connection_id).get()
         except AuthenticationFailed as error:

@@ -45,6 +45,8 @@ async def list_runs(
     """Newest first; the cursor names the last run shown, so that new runs shift nothing."""
     async with db.reading() as session:
         show = await _may_see_details(session, caller, project_id)
+        if chosen.created_by is not None and not show:
+            raise Forbidden("Who made the runs of this project is for its members.")
         query = select(Run).where(Run.project_id == project_id, Run.deleted_at.is_(None))
         if chosen.states:
             query = query.where(Run.state.in_(chosen.states))

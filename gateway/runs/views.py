@@ -16,6 +16,9 @@ from gateway.schemas.users import UserView
 from gateway.sites.rows import Site
 from gateway.users.rows import User
 
+NOBODY = uuid.UUID(int=0)
+"""Stands for a user whose name is not shown."""
+
 
 @dataclass(slots=True)
 class _Around:
@@ -102,7 +105,7 @@ def _fields(run: Run, around: _Around, details: bool) -> dict[str, object]:
     }
     if not details:
         values |= {"connection_id": None, "site_name": None, "compute_budget_account": None, "job": None}
-        values |= {"message": None, "conditions": []}
+        values |= {"message": None, "conditions": [], "user": UserView(user_id=NOBODY, name="")}
     return values
 
 

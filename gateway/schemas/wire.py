@@ -1,8 +1,8 @@
 """The base of all bodies, pages and error bodies."""
 
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 from pydantic.alias_generators import to_camel
 
 T = TypeVar("T")
@@ -15,9 +15,29 @@ class Wire(BaseModel):
 
 
 class Body(BaseModel):
-    """A request: camelCase on the wire; unknown keys are errors."""
+    """A request: camelCase on the wire; unknown keys are errors, and so is NUL, which PostgreSQL stores in no text."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_nul(cls, value: Any) -> Any:
+        if _has_nul(value):
+            raise ValueError("must not contain the character NUL.")
+        return value
+
+
+def _has_nul(value: object) -> bool:
+    left = [value]
+    while left:
+        item = left.pop()
+        if isinstance(item, str) and "\0" in item:
+            return True
+        if isinstance(item, dict):
+            left += [*item, *item.values()]
+        elif isinstance(item, list | tuple):
+            left += item
+    return False
 
 
 class Page(Wire, Generic[T]):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from gateway.tracking.message import RESERVED_TAGS
 from gateway.tracking.refused import REFUSALS
 from gateway.tracking.routes import ROUTES, Route
-from gateway.tracking.scopes import GATEWAY_SCOPES
+from gateway.tracking.scopes import GATEWAY_SCOPES, Scope
 
 HEAD = """\
 # Routes of the tracking server
@@ -40,7 +40,7 @@ def page() -> str:
             "",
             "On its own run, below `/api/v1/projects/{projectId}/runs/{runId}/`:",
             "",
-            *_table(("route", "to"), ((f"{s.method} `{s.endpoint}`" if s.endpoint else f"{s.method} of the run", s.purpose) for s in GATEWAY_SCOPES)),
+            *_table(("route", "to"), ((_endpoint(s), s.purpose) for s in GATEWAY_SCOPES)),
             "",
         ]
     )
@@ -58,6 +58,10 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
+
+
+def _endpoint(scope: Scope) -> str:
+    return f"{scope.method} `{scope.endpoint}`" if scope.endpoint else f"{scope.method} of the run"
 
 
 if __name__ == "__main__":

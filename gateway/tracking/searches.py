@@ -5,6 +5,7 @@ from typing import Any
 
 from gateway.tracking import listing, registry, standing
 from gateway.tracking.desk import Answer, Asked, Desk, reply
+from gateway.tracking.hidden import check_search
 from gateway.tracking.message import Address, Kind, addresses
 from gateway.tracking.names import split_model
 from gateway.tracking.owners import parent_of
@@ -28,6 +29,8 @@ async def in_experiments(desk: Desk, asked: Asked) -> Answer:
         body["experiment_ids"] = await _own_experiments(desk, asked)
     if not body.get("experiment_ids"):
         return reply({})
+    if hidden:
+        check_search(body)
     answer = await desk.call(asked, body)
     for field in ("runs", "models"):
         if field in answer:

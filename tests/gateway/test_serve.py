@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -12,6 +13,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+
+from gateway.errors import Conflict
+from gateway.serve import _make_private
 
 PROGRAM = """
 import sys
@@ -49,6 +53,16 @@ class Served:
         self.process.send_signal(signal.SIGTERM)
         _, errors = self.process.communicate(timeout=30)
         return self.process.returncode, errors
+
+
+def test_a_data_directory_is_made_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o755)
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+    with pytest.raises(Conflict, match=r"belongs to another user\. Set MANTIK_DATA_DIR"):
+        _make_private(tmp_path)
+    monkeypatch.undo()
+    _make_private(tmp_path)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
 
 
 @pytest.fixture

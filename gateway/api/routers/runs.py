@@ -7,8 +7,9 @@ from fastapi import APIRouter, Body, Header, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 from sse_starlette.sse import EventSourceResponse
 
-from gateway.api.dependencies import CallerDep, ContextDep
-from gateway.api.run_streams import event_stream, log_stream
+from gateway.api.dependencies import MOST_NUMBER, CallerDep, ContextDep, caller_again
+from gateway.api.run_streams import Followers, Told, event_stream, log_stream
+from gateway.context import Context
 from gateway.errors import InvalidInput
 from gateway.logs import service as logs
 from gateway.logs.service import Position
@@ -17,6 +18,7 @@ from gateway.runs import intake, preview, reports, service
 from gateway.runs.states import State
 from gateway.schemas.runs import EventView, Preview, RunDetails, RunView, SubmitRun, SubmittedRun
 from gateway.schemas.wire import Page
+from gateway.users.caller import Caller
 
 router = APIRouter(prefix="/projects/{projectId}/runs", tags=["runs"])
 MOST_LOG = 1 << 20
@@ -116,15 +118,15 @@ async def list_events(
     request: Request,
     caller: CallerDep,
     context: ContextDep,
-    cursor: Annotated[int, Query(ge=0)] = 0,
+    cursor: Annotated[int, Query(ge=0, le=MOST_NUMBER)] = 0,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Page[EventView] | EventSourceResponse:
     """What happened to the run, oldest first; live as server-sent events when the client accepts them."""
-    after = int(last_event_id) if last_event_id and last_event_id.isdecimal() else cursor
+    after = _event(last_event_id, cursor)
     found = await service.list_events(context.db, caller, projectId, runId, after, limit)
     if _wants_stream(request):
-        return EventSourceResponse(event_stream(context, caller, projectId, runId, after))
+        return _stream(request, context, caller, runId, event_stream(context, caller, projectId, runId, after))
     more = str(found[-1].event_id) if len(found) == limit else None
     return Page[EventView](items=found, next_cursor=more)
 
@@ -136,8 +138,8 @@ async def read_log(
     request: Request,
     caller: CallerDep,
     context: ContextDep,
-    generation: Annotated[int, Query(ge=0)] = 0,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    generation: Annotated[int, Query(ge=0, le=MOST_NUMBER)] = 0,
+    offset: Annotated[int, Query(ge=0, le=MOST_NUMBER)] = 0,
     limit: Annotated[int, Query(ge=1, le=MOST_LOG)] = MOST_LOG,
     lines: Annotated[int | None, Query(alias="tail", ge=0, le=100_000)] = None,
     last_event_id: Annotated[str | None, Header()] = None,
@@ -151,11 +153,28 @@ async def read_log(
         if not _wants_stream(request):
             return _bytes(data, start.generation, start.offset)
     if _wants_stream(request):
-        return EventSourceResponse(log_stream(*doors, _resume(last_event_id) or start))
+        return _stream(request, context, caller, runId, log_stream(*doors, _resume(last_event_id) or start))
     piece = await logs.read(*doors, Position(generation, offset), limit)
     if piece is None:
         return _bytes(b"", generation, offset)
     return _bytes(piece.data, piece.generation, piece.start)
+
+
+def _stream(request: Request, context: Context, caller: Caller, run_id: UUID, told: Told) -> EventSourceResponse:
+    """Live as long as the caller may read the run's log. Raises TooMany."""
+    project_id = UUID(request.path_params["projectId"])
+    followers: Followers = request.app.state.followers
+    followers.check(caller.user_id)
+
+    async def may() -> None:
+        await service.may_read_log(context.db, await caller_again(request), project_id, run_id)
+
+    return EventSourceResponse(followers.watched(caller.user_id, told, may))
+
+
+def _event(last_event_id: str | None, cursor: int) -> int:
+    known = last_event_id and last_event_id.isdecimal() and len(last_event_id) < 20
+    return min(int(last_event_id), MOST_NUMBER) if last_event_id and known else cursor
 
 
 def _bytes(data: bytes, generation: int, start: int) -> Response:
@@ -165,7 +184,10 @@ def _bytes(data: bytes, generation: int, start: int) -> Response:
 
 def _resume(last_event_id: str | None) -> Position | None:
     try:
-        return Position.parse(last_event_id) if last_event_id else None
+        found = Position.parse(last_event_id[:40]) if last_event_id else None
+        if found is not None and max(found.generation, found.offset) > MOST_NUMBER:
+            raise ValueError("there is no such place in a log.")
+        return found
     except ValueError as error:
         raise InvalidInput(f"Last-Event-ID: {error}") from None
 

@@ -1,5 +1,6 @@
 """`mantik runs describe`."""
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from gateway.cli.groups import Command
 from gateway.cli.output import as_yaml, jsonable, output_option, say_data, say_result
 from gateway.cli.runs.choice import run_argument
 from gateway.cli.table import fields, table
-from gateway.cli.text import duration, moment, plain, size
+from gateway.cli.text import duration, moment, plain, size, visible
 from gateway.errors import NotFound
 
 if TYPE_CHECKING:
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
 @click.command("describe", cls=Command)
 @run_argument
 @click.option("--events", "with_events", is_flag=True, help="Also what happened to it, oldest first.")
-@click.option("--script", "only_script", is_flag=True, help="Print the job script alone, byte for byte.")
+@click.option(
+    "--script",
+    "only_script",
+    is_flag=True,
+    help="Print the job script alone, byte for byte where the output is no terminal.",
+)
 @output_option
 def command(run: str, project: str | None, with_events: bool, only_script: bool, output: str) -> None:
     """Show everything about a run: lifecycle, job, parameters, the config as YAML."""
@@ -30,7 +36,7 @@ def command(run: str, project: str | None, with_events: bool, only_script: bool,
     if only_script:
         if found.script is None:
             raise NotFound(f"Run {found.name} has no job script.", next_step="It is made when the run is prepared.")
-        click.echo(found.script, nl=False)
+        click.echo(visible(found.script) if sys.stdout.isatty() else found.script.encode(), nl=False)
     elif output == "table":
         say_result(_page(found, events))
     else:

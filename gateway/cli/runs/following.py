@@ -1,5 +1,6 @@
 """Following a run's log: the log on stdout, states on stderr, and what Ctrl-C means."""
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -7,7 +8,7 @@ import click
 from gateway.cli.asking import command_line
 from gateway.cli.failures import INTERRUPTED
 from gateway.cli.runs.ending import exit_code, sentence
-from gateway.cli.text import plain, size
+from gateway.cli.text import ForTerminal, plain, size
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -22,9 +23,13 @@ class _Screen:
     def __init__(self, *, log_on_stderr: bool) -> None:
         self._log_on_stderr = log_on_stderr
         self._in_line = False
+        stream = sys.stderr if log_on_stderr else sys.stdout
+        self._terminal = ForTerminal() if stream.isatty() else None
 
     def log(self, text: str) -> None:
-        click.echo(text, nl=False, err=self._log_on_stderr)
+        """To a terminal what is safe there, to a file or a program all of it."""
+        shown = self._terminal.feed(text) if self._terminal else text.encode()
+        click.echo(shown, nl=False, err=self._log_on_stderr)
         self._in_line = not text.endswith("\n")
 
     def talk(self, text: str) -> None:

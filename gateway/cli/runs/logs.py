@@ -1,5 +1,6 @@
 """`mantik runs logs`."""
 
+import codecs
 import sys
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from gateway.cli.groups import Command
 from gateway.cli.runs.choice import run_argument
 from gateway.cli.runs.ending import exit_code
 from gateway.cli.runs.following import follow as follow_run
+from gateway.cli.text import ForTerminal
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -46,8 +48,15 @@ def command(run: str, project: str | None, follow: bool, tail: int | None, since
 
 
 def _print(client: "Client", run_id: "UUID", tail: int | None, since: str | None) -> None:
-    """The bytes as they are stored."""
+    """The bytes as they are stored; to a terminal what is safe there."""
+    pieces = client.runs.read_log(run_id, since=since or "0.0", tail=tail)
+    if sys.stdout.isatty():
+        shown, decoder = ForTerminal(), codecs.getincrementaldecoder("utf-8")("replace")
+        for piece in pieces:
+            sys.stdout.write(shown.feed(decoder.decode(piece.data)))
+        sys.stdout.flush()
+        return
     stdout = sys.stdout.buffer
-    for piece in client.runs.read_log(run_id, since=since or "0.0", tail=tail):
+    for piece in pieces:
         stdout.write(piece.data)
     stdout.flush()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from gateway.cli.output import as_yaml
 from gateway.cli.table import fields
-from gateway.cli.text import plain
+from gateway.cli.text import plain, visible
 
 if TYPE_CHECKING:
     from gateway.schemas.runs import Preview
@@ -29,7 +29,7 @@ def preview_page(preview: "Preview") -> str:
         ("On the login node after", preview.login_commands_after),
     ):
         if lines:
-            parts.append("\n".join([f"{title}:", *(f"  {line}" for line in lines)]))
+            parts.append("\n".join([f"{title}:", *(f"  {visible(line)}" for line in lines)]))
     parts.append("Config:\n" + "\n".join(f"  {line}" for line in as_yaml(preview.config).splitlines()))
-    parts.append(f"Job script:\n{preview.script.rstrip()}")
+    parts.append(f"Job script:\n{visible(preview.script.rstrip())}")
     return "\n\n".join(parts)

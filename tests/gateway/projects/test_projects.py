@@ -7,6 +7,8 @@ import pytest
 
 from gateway.context import Context
 from gateway.projects.access import require, sees_details
+from gateway.projects.rows import Project
+from gateway.repositories.rows import CodeRepository
 from tests.gateway.world import World
 
 
@@ -39,6 +41,29 @@ async def test_details_of_a_public_project_have_their_own_switch(
         assert await sees_details(session, stranger.caller, project) is sees
         guest = (await world.person("guest")).caller
         assert await sees_details(session, guest, project) is True
+
+
+@pytest.mark.parametrize("details", [False, True])
+async def test_a_stranger_sees_neither_users_nor_where_the_code_lies(
+    api: httpx.AsyncClient, world: World, context: Context, details: bool
+) -> None:
+    place, stranger = await world.run(await world.place(public=True)), await world.person("stranger")
+    path = f"/projects/{place.ids['projectId']}"
+    async with context.db.transaction() as session:
+        (await session.get_one(Project, UUID(place.ids["projectId"]))).public_details = details
+        code = await session.get_one(CodeRepository, UUID(place.ids["codeRepositoryId"]))
+        code.connection_id = UUID(place.ids["connectionId"])
+    texts = [
+        (await api.get(f"{path}/{what}", headers=stranger.headers)).text
+        for what in ("runs", f"runs/{place.ids['runId']}", "code", f"code/{place.ids['codeRepositoryId']}")
+    ]
+    owner = await world.person("owner")
+    for text in texts[:2]:
+        assert ('"owner"' in text, str(owner.id) in text) == (details, details)
+    for text in texts[2:]:
+        assert ("git.example.org" in text, place.ids["connectionId"] in text) == (details, details)
+    filtered = await api.get(f"{path}/runs?createdBy={owner.id}", headers=stranger.headers)
+    assert filtered.status_code == (200 if details else 403)
 
 
 async def test_only_an_owner_makes_a_project_public(api: httpx.AsyncClient, world: World) -> None:

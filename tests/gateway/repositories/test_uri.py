@@ -1,5 +1,7 @@
 """Which git URIs are taken: a table."""
 
+from pathlib import Path
+
 import pytest
 
 from gateway.errors import InvalidInput
@@ -30,6 +32,10 @@ REFUSED = [
     ("-oProxyCommand=x:p", "no URI"),
     ("ssh://-lroot@git.example.org/p", "host name is not valid"),
     ("git@-oProxyCommand=x:p", "host name is not valid"),
+    ("ssh://evil.example%2Fx@git.example.org/p", "user name may have"),
+    ("ssh://evil.example%3A22%2Fx@git.example.org/p", "user name may have"),
+    ("evil.example%2Fx@git.example.org:p", "user name may have"),
+    ("ssh://git@git%2eexample.org/p", "host name is not valid"),
     ("git@git.example.org:-p", "path of the repository"),
     ("https://git.example.org/", "path of the repository"),
     ("https://git.example.org:99999/p", "only https and ssh"),
@@ -71,6 +77,13 @@ def test_local_paths_where_the_operator_allows_them(uri: str) -> None:
 def test_a_local_path_is_absolute_and_plain(uri: str) -> None:
     with pytest.raises(InvalidInput, match="absolute path"):
         check_git_uri(uri, local_allowed=True)
+
+
+def test_no_local_path_of_the_gateway_itself(tmp_path: Path) -> None:
+    (tmp_path / "way").symlink_to(tmp_path / "data")
+    for path in ("data/git/mirrors/x", "way/git/mirrors/x"):
+        with pytest.raises(InvalidInput, match="gateway's own directory"):
+            check_git_uri(str(tmp_path / path), local_allowed=True, private=tmp_path / "data")
 
 
 def test_only_allowed_hosts() -> None:

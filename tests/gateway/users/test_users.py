@@ -48,18 +48,19 @@ async def test_a_disabled_user_is_out_at_once_with_every_token(
 
 async def test_a_run_token_goes_with_its_user(api: httpx.AsyncClient, world: World) -> None:
     admin, place = await world.person("admin", admin=True), await world.run(await world.place())
-    path = f"/projects/{place.ids['projectId']}"
+    path = f"/projects/{place.ids['projectId']}/runs/{place.ids['runId']}"
     assert (await api.get(path, headers=place.run_headers)).status_code == 200
     await api.post(f"/users/{place.ids['userId']}/disable", headers=admin.headers)
     assert (await api.get(path, headers=place.run_headers)).status_code == 401
 
 
-async def test_a_run_token_opens_no_other_project(api: httpx.AsyncClient, world: World) -> None:
+async def test_a_run_token_opens_no_project(api: httpx.AsyncClient, world: World) -> None:
     place, other = await world.run(await world.place()), await world.place(public=True)
-    path = f"/projects/{other.ids['projectId']}"
-    assert (await api.get(path, headers=place.run_headers)).status_code == 404
-    seen = (await api.get("/projects", headers=place.run_headers)).json()["items"]
-    assert [project["projectId"] for project in seen] == [place.ids["projectId"]]
+    for project in (place.ids["projectId"], other.ids["projectId"]):
+        assert (await api.get(f"/projects/{project}", headers=place.run_headers)).status_code == 403
+    elsewhere = f"/projects/{other.ids['projectId']}/runs/{place.ids['runId']}"
+    assert (await api.get(elsewhere, headers=place.run_headers)).status_code == 404
+    assert (await api.get("/projects", headers=place.run_headers)).status_code == 403
 
 
 async def test_an_api_token_is_shown_once_lives_its_time_and_is_revoked(
