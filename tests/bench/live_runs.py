@@ -79,7 +79,7 @@ def _wait_until_queued(there: Desk, runs: int) -> None:
 
 def _ticks(file: Path, jobs: int, count: int) -> list[dict[str, int]]:
     """The next ticks over all of the jobs."""
-    before = len(file.read_text().splitlines())
+    before = len(file.read_text().splitlines()) if file.exists() else 0
 
     def found() -> list[dict[str, int]]:
         lines = [json.loads(line) for line in file.read_text().splitlines()[before:]]

@@ -331,7 +331,7 @@ async def test_a_token_is_its_users_own_and_does_not_last(yard: Yard, shop: Shop
 async def test_a_preview_of_what_cannot_run_says_why(yard: Yard, shop: Shop) -> None:
     with pytest.raises(InvalidInput, match="no branch 'gone'"):
         await shop.preview(yard.body(branch="gone"))
-    await away(yard, {"uri": "http://127.0.0.1:9/a.git"})
+    await away(yard, {"uri": "https://127.0.0.1:9/a.git"})
     with pytest.raises(Unavailable, match="cannot be reached now"):
         await shop.preview(yard.body())
 
