@@ -57,6 +57,7 @@ class Backend(Protocol):
 
     async def stage(self, bundle: CodeBundle) -> None:
         """Bring code to `cache/<sha256>` once. On return the bytes there have this hash. Repeatable, resumable.
+        A backend may remember for minutes that the site has it; `prepare` brings it again when it was cleared.
 
         Raises InvalidJob with reason STAGE_IN_FAILED or DISK_FULL.
         """

@@ -1,6 +1,7 @@
 """python -m tests.bench [NAME...] [--small] [--write]"""
 
 import argparse
+import signal
 import sys
 from importlib import import_module
 
@@ -16,6 +17,7 @@ def main() -> int:
     parser.add_argument("--small", action="store_true", help="few rounds: does it work at all")
     parser.add_argument("--write", action="store_true", help="keep the table in docs/reference/benchmarks.md")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is stopped
     if unknown := set(asked.names) - set(NAMES):
         parser.error(f"no such figure: {', '.join(sorted(unknown))}")
     rows: list[dict[str, str]] = []

@@ -85,8 +85,12 @@ class Host:
         monkeypatch.setenv("PATH", f"{self.bin}:{os.environ['PATH']}")
         for name in ("sbatch", "squeue", "sacct"):
             self.program(name, "true")
-        site = Site("s", "host", "slurm", work_directory=str(folder / "work"))
-        self.backend = HostBackend(LocalShell(), Dialect(), site)
+        self.site = Site("s", "host", "slurm", work_directory=str(folder / "work"))
+        self.backend = self.fresh()
+
+    def fresh(self) -> HostBackend:
+        """A backend that remembers nothing."""
+        return HostBackend(LocalShell(), Dialect(), self.site)
 
     def program(self, name: str, text: str) -> None:
         path = self.bin / name
@@ -164,7 +168,7 @@ async def test_a_damaged_or_cut_upload_is_made_good(host: Host, tmp_path: Path) 
     part.parent.mkdir(parents=True)
     for there in (bundle.path.read_bytes()[:5000], b"x" * 5000, b"y" * (bundle.size + 9)):
         part.write_bytes(there)
-        await host.backend.stage(bundle)
+        await host.fresh().stage(bundle)
         staged = part.with_suffix(".tar.gz")
         assert staged.read_bytes() == bundle.path.read_bytes()
         assert not part.exists()
