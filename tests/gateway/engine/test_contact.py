@@ -179,7 +179,8 @@ async def test_a_lost_run_is_looked_for_for_14_days_only(yard: Yard) -> None:
     await yard.engine()
     job = await yard.until_running(run_id)
     await lost(yard, run_id, job)
-    assert (await yard.run(run_id)).due_at is not None
+    run = await yard.run(run_id)
+    assert run.due_at is not None or run.lease_owner is not None, "looked for just now, or soon"
     clock.use(lambda: datetime.now(UTC) + timedelta(days=15))
     await yard.until_quiet(run_id)
     yard.site.jobs[job.ref.id] = job
