@@ -33,7 +33,7 @@ expand() { # TEMPLATE -> REPLY: variables only, nothing is run
 }
 
 # ------------------------------------------------------------------ where things are
-into_root() { cd -- "$1" 2>/dev/null || { [ -d "$(dirname -- "$1")" ] && exit 65; fail "cannot enter $1"; }; }
+into_root() { cd -- "$1" 2>/dev/null || { [ -d "$(dirname -- "$1")" ] && exit 65; echo "mantik: cannot enter $1" >&2; exit 75; }; }
 run_name() { [[ $1 =~ ^[0-9A-Za-z][0-9A-Za-z-]*$ ]] || usage "bad run $1"; }
 attempt_name() { [[ $1 =~ ^[0-9]+$ ]] || usage "bad attempt $1"; }
 into_attempt() { # ROOT RUN N

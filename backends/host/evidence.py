@@ -86,6 +86,9 @@ def parse_exit(text: str) -> ExitFile | None:
         started, ended = (datetime.fromtimestamp(int(values[name]), UTC) for name in ("started", "ended"))
         word = values["reason"]
         reason = None if word == "-" else Reason(word)
-        return ExitFile(values["job"], int(values["restarts"]), int(values["code"]), signal, started, ended, reason)
-    except (KeyError, ValueError):
+        code, restarts = int(values["code"]), int(values["restarts"])
+        if not (0 <= code <= 255 and 0 <= restarts <= 1_000_000 and (signal is None or 0 < signal <= 64)):
+            return None  # the job can write here, too
+        return ExitFile(values["job"], restarts, code, signal, started, ended, reason)
+    except (KeyError, ValueError, OverflowError, OSError):
         return None

@@ -155,7 +155,8 @@ class Engine:
             failures += 1
             due_in = back_off(failures, 5.0)
         finally:
-            self._leases.pop(run.id, None)
+            if self._leases.get(run.id) is lease:
+                del self._leases[run.id]
         async with self.parts.db.transaction() as session:
             await release_run(session, lease, due_in=due_in, failures=failures)
         self.wake()
@@ -200,7 +201,8 @@ class Engine:
         except Exception:
             log.exception("a poll of %s failed", lease.name)
         finally:
-            self._ticks.pop(lease.name, None)
+            if self._ticks.get(lease.name) is lease:
+                del self._ticks[lease.name]
         async with self.parts.db.transaction() as session:
             await release_named(session, lease, due_in=due_in)
         self.wake()

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backends.backend import Backend
-from backends.errors import AuthenticationFailed, BackendError, ChallengeRequired, JobNotFound
+from backends.errors import AuthenticationFailed, BackendError, ChallengeRequired, InvalidJob, JobNotFound
 from backends.reasons import Reason
 from backends.spec import DirectoryGone, Handle, JobRef, JobStatus, Outcome, Phase, Result, Revoked
 from gateway import clock
@@ -74,7 +74,8 @@ class Poller:
         name = ConditionName.NEEDS_LOGIN if login else ConditionName.LOST_CONTACT
         async with self.parts.db.transaction() as session:
             for f in followed if await still_held(session, lease) else ():
-                await no_contact(session, f.run.id, name, error.message)
+                if f.run.state in ON_SITE:
+                    await no_contact(session, f.run.id, name, error.message)
         failures = self._failures[connection_id] = self._failures.get(connection_id, 0) + 1
         return back_off(failures, site.poll_seconds_min, max(site.poll_seconds_max, 15.0))
 
@@ -162,8 +163,8 @@ class Poller:
                     size, identity = status.log_size or 0, status.log_identity
                     doors = (f.run, f.job, backend, f.ref.handle)
                     copied |= await self.logs.copy(*doors, size, identity, held=held)
-                except JobNotFound:
-                    continue
+                except (JobNotFound, InvalidJob):
+                    continue  # one run's log must not stop the others of the connection
         return copied
 
     async def _missing(self, lease: NamedLease, followed: Sequence[Followed], statuses: Any, backend: Backend) -> bool:

@@ -13,7 +13,7 @@ from backends.spec import DirectoryGone, Handle, JobRef, JobSpec, RenderedJob, R
 from gateway import clock
 from gateway.db.lease import want
 from gateway.engine.environment import job_environment
-from gateway.engine.parts import Parts
+from gateway.engine.parts import Parts, back_off
 from gateway.engine.tracker import Tracker
 from gateway.runs.lease import RunLease, still_held
 from gateway.runs.manifest import new_manifest
@@ -102,10 +102,24 @@ class Submission:
         try:
             ref = await backend.start(handle)
         except InvalidJob as error:
-            return await self._end(run, lease, Move(State.FAILED, error.message, _words(error.text), error.reason))
+            return await self._refused(run, lease, attempt, backend, handle, error)
         except SubmitUncertain as error:
             return await self._seize(run, lease, attempt, backend, handle, error.message)
         return await self._submitted(run, lease, attempt, ref, "The site took the job.")
+
+    async def _refused(
+        self, run: Run, lease: RunLease, attempt: Attempt, backend: Backend, handle: Handle, error: InvalidJob
+    ) -> float | None:
+        """The site says no. An earlier `start` whose reply was lost may have made a job: the fence says whether."""
+        async with self.parts.db.transaction() as session:
+            if not await still_held(session, lease):
+                return None
+        fence = await backend.revoke(handle)
+        if isinstance(fence, JobRef):
+            return await self._submitted(run, lease, attempt, fence, "The fence names the job.")
+        for ref in (await backend.find(handle.tag)).refs:
+            await backend.cancel(ref)
+        return await self._end(run, lease, Move(State.FAILED, error.message, _words(error.text), error.reason))
 
     async def _give_up(
         self, run: Run, lease: RunLease, attempt: Attempt, backend: Backend, handle: Handle
@@ -151,7 +165,8 @@ class Submission:
                 await clear_conditions(session, run.id, ConditionName.SUBMIT_UNKNOWN)
                 if to.to is State.CANCELLED:
                     await set_condition(session, run.id, ConditionName.COLLECTING, LEFT)
-        return AGAIN
+        # A site that keeps leaving it open is not asked without a pause.
+        return AGAIN if attempt.n < 2 else back_off(attempt.n)
 
     async def _submitted(self, run: Run, lease: RunLease, attempt: Attempt, ref: JobRef, text: str) -> float | None:
         async with self.parts.db.transaction() as session:

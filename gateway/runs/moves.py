@@ -68,7 +68,12 @@ async def move(
     if column is not None:
         values[column.key] = to.at or now
     if to.to in FINAL:
-        values |= {"ended_at": to.at or now, "message": to.text, "exit_code": to.exit_code, "reason": to.reason}
+        values |= {
+            "ended_at": to.at or now,
+            "message": _storable(to.text),
+            "exit_code": to.exit_code,
+            "reason": to.reason,
+        }
     elif source in FINAL:
         values |= {"ended_at": None, "message": None, "exit_code": None, "reason": None}
     changed = await session.execute(
@@ -97,6 +102,11 @@ def _check(run: Run, source: State, to: Move) -> None:
         raise IllegalMove(f"{to.to} with the reason {to.reason}")
 
 
+def _storable(text: str) -> str:
+    """PostgreSQL stores no NUL, and a site may print one."""
+    return text.replace("\0", "\ufffd")[:4000]
+
+
 def record(
     session: AsyncSession,
     run_id: uuid.UUID,
@@ -117,8 +127,8 @@ def record(
             kind=kind,
             from_state=source,
             to_state=to,
-            text=text[:4000],
-            evidence=evidence or {},
+            text=_storable(text),
+            evidence={k: _storable(v) if isinstance(v, str) else v for k, v in (evidence or {}).items()},
             actor_id=caller.user_id if caller else None,
             token_id=caller.token_id if caller else None,
             on_behalf_of=on_behalf_of,
@@ -130,10 +140,10 @@ async def set_condition(session: AsyncSession, run_id: uuid.UUID, name: Conditio
     """Show a condition; `since` stays when it is there already, and an event is written only when it is new."""
     there = await session.scalar(select(Condition).where(Condition.run_id == run_id, Condition.name == name))
     if there is None:
-        session.add(Condition(run_id=run_id, name=name, since=clock.now(), text=text[:4000]))
+        session.add(Condition(run_id=run_id, name=name, since=clock.now(), text=_storable(text)))
         record(session, run_id, "condition", f"{name}: {text}")
-    elif there.text != text[:4000]:
-        there.text = text[:4000]
+    elif there.text != _storable(text):
+        there.text = _storable(text)
 
 
 async def no_contact(session: AsyncSession, run_id: uuid.UUID, name: ConditionName, text: str) -> None:
