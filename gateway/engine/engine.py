@@ -214,11 +214,12 @@ class Engine:
         return bool(due) and not self.tracker.away
 
     async def _renew(self) -> None:
+        # Apart, for others lock runs and named leases in either order: together they could wait for each other.
         async with self.parts.db.transaction() as session:
-            # In this order, as the poller locks them: no deadlock.
             for lease in list(self._ticks.values()):
                 await renew_named(session, lease, self._lease_seconds)
-            await renew_runs(session, list(self._leases.values()), self._lease_seconds)
+        async with self.parts.db.transaction() as session:
+            await renew_runs(session, sorted(self._leases.values(), key=lambda held: held.run_id), self._lease_seconds)
 
     async def _housekeeping(self) -> None:
         async with self.parts.db.transaction() as session:

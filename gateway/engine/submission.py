@@ -66,6 +66,8 @@ class Submission:
         self._just_planned.discard((run.id, lease.epoch))
         await self.tracker.make_run(run.id, first_try=first_try)
         async with self.parts.db.transaction() as session:
+            if not await still_held(session, lease):
+                return None  # MLflow may have taken longer than the lease
             attempt = await _open_attempt(session, run)
             manifest = await session.get_one(Manifest, run.id)
             token = await tokens.issue(session, run.id, attempt.n)

@@ -1,6 +1,6 @@
 """Exactly once: what the gateway does when it does not know whether a job was submitted, and what the fence says."""
 
-from backends.errors import SubmitUncertain
+from backends.errors import InvalidJob, SiteUnavailable, SubmitUncertain
 from backends.fake import FakeJob
 from backends.reasons import Reason
 from backends.spec import Phase
@@ -134,3 +134,30 @@ async def test_the_token_of_a_revoked_attempt_is_another_one(yard: Yard) -> None
     events[1].set()
     await yard.until_quiet(run_id)
     assert len(set(tokens)) == 2
+
+
+REFUSED = InvalidJob("The site could not submit the job.", reason=Reason.REFUSED_BY_SITE)
+
+
+async def test_a_refusal_after_a_lost_reply_follows_the_job_that_runs(yard: Yard) -> None:
+    yard.faults.add("start", SiteUnavailable("reply lost"), when="after")
+    yard.faults.add("start", REFUSED)
+    run_id = await yard.submit(yard.waiting())
+    await yard.engine()
+    await yard.until_running(run_id)
+    (job,) = await yard.jobs(run_id)
+    assert job.site_job_id == yard.job(run_id).ref.id
+    yard.go(run_id)
+    assert (await yard.until_quiet(run_id)).state == State.FINISHED
+
+
+async def test_a_refusal_after_a_lost_reply_leaves_no_waiting_job_behind(yard: Yard) -> None:
+    yard.site.hold = True
+    yard.faults.add("start", SiteUnavailable("reply lost"), when="after")
+    yard.faults.add("start", REFUSED)
+    run_id = await yard.submit()
+    await yard.engine()
+    run = await yard.until_state(run_id, State.FAILED)
+    await yard.until_quiet(run_id)
+    assert run.reason == Reason.REFUSED_BY_SITE
+    assert [copy.phase for copy in yard.copies(run_id)] == [Phase.ENDED], "cancelled, and its fence is seized"
