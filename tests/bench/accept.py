@@ -81,7 +81,7 @@ def _figure(
         then(run_id)
         bares.append(_timed(insert)[0])
     one, other = statistics.median(ours), statistics.median(bares)
-    text = f"{milliseconds(one)} / {milliseconds(other)}"
+    text = f"{milliseconds(one)} / {milliseconds(other)}, {rounds} each"
     return Figure.at_most(f"{name} / bare FastAPI with one INSERT", most, one / other, text)
 
 

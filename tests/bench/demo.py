@@ -27,26 +27,30 @@ def measure(*, small: bool = False) -> list[Figure]:
         begin = time.monotonic()
         command = ["make", "--no-print-directory", "demo"]
         done = subprocess.Popen(command, cwd=clone, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        installed, finished = _follow(done, begin)
+        steps, finished = _follow(done, begin)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    text = f"{finished:.0f} s, of which {installed:.0f} s installed packages"
+    text = ", ".join(f"{seconds:.0f} s {name}" for name, seconds in steps.items())
     return [Figure.at_most("`make demo` in a fresh clone, to the finished run", GOAL, finished, text, unit=" s")]
 
 
-def _follow(process: "subprocess.Popen[bytes]", begin: float) -> tuple[float, float]:
-    """Seconds until the packages are there, and until the run has finished."""
+def _follow(process: "subprocess.Popen[bytes]", begin: float) -> tuple[dict[str, float], float]:
+    """Seconds of each step by its heading, and until the run has finished."""
     assert process.stdout is not None
-    installed = finished = 0.0
+    heading, since, finished = "installation", 0.0, 0.0
+    steps: dict[str, float] = {}
     lines: list[str] = []
     for line in process.stdout:
         lines.append(line.decode(errors="replace"))
         now = time.monotonic() - begin
-        if "Starting a gateway" in lines[-1]:
-            installed = now
+        if finished:
+            continue
         # The command line says so when it has followed the log to the end of the run.
-        if not finished and re.search(r"\bFINISHED\b|^Finished ", lines[-1]):
-            finished = now
+        ended = "is FINISHED" in lines[-1]
+        if (bold := re.match(r"\x1b\[1m([^:,\x1b]*)", lines[-1])) or ended:
+            steps[heading] = now - since
+            heading, since = (bold[1] if bold else ""), now
+        finished = now if ended else 0.0
     if process.wait() or not finished:
         sys.exit("make demo failed:\n" + "".join(lines[-30:]))
-    return installed, finished
+    return steps, finished

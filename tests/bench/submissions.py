@@ -56,12 +56,12 @@ def measure(*, small: bool = False) -> list[Figure]:
             for _ in range(rounds):
                 for name, side in sides.items():
                     taken[name].append(runs / side())
-    return _figures({name: statistics.median(values) for name, values in taken.items()})
+    return _figures({name: statistics.median(values) for name, values in taken.items()}, f"{rounds} x {runs} runs")
 
 
-def _figures(per_second: dict[str, float]) -> list[Figure]:
+def _figures(per_second: dict[str, float], how: str) -> list[Figure]:
     def words(one: str, other: str) -> str:
-        return f"{per_second[one]:.1f}/s / {per_second[other]:.1f}/s"
+        return f"{per_second[one]:.1f}/s / {per_second[other]:.1f}/s, {how}"
 
     slower = min("ssh", "mlflow", key=per_second.__getitem__)
     names = {"ssh": "the same payload raw over SSH", "mlflow": "raw MLflow runs/create"}
@@ -76,7 +76,7 @@ def _figures(per_second: dict[str, float]) -> list[Figure]:
             "submissions per second / the slower of raw SSH and raw MLflow",
             0.7,
             per_second["tracked"] / per_second[slower],
-            f"{words('tracked', slower)} ({names[slower]})",
+            f"{words('tracked', slower)}, slower: {names[slower]}",
         ),
     ]
 
