@@ -1,23 +1,24 @@
 """After the end: the whole tail of the log, the login-node commands, the directory; and what a deletion removes."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backends.backend import Backend
-from backends.errors import InvalidJob, JobNotFound
+from backends.errors import BackendError, InvalidJob, JobNotFound
 from backends.reasons import Reason
 from backends.spec import Handle, JobRef, Phase
 from gateway import clock
-from gateway.db.lease import want
+from gateway.db.lease import later, want
 from gateway.engine.log_copy import LOG, LogCopy
-from gateway.engine.parts import Parts
-from gateway.engine.poller import PREFIX, ending
+from gateway.engine.parts import DAY, Parts
+from gateway.engine.poller import PREFIX, STATES, ending
 from gateway.errors import GatewayError
 from gateway.logs.rows import LogChunk
 from gateway.runs.lease import RunLease, still_held
-from gateway.runs.moves import Move, clear_conditions, move, record, set_condition
+from gateway.runs.moves import Move, clear_conditions, move, record, set_condition, shown_for
 from gateway.runs.rows import Attempt, Condition, Job, Run
 from gateway.runs.states import OF_LIVE_RUNS, ConditionName, State
 from gateway.sites.rows import Site
@@ -39,8 +40,14 @@ class Collector:
 
     async def ended(self, run: Run, lease: RunLease) -> float | None:
         """Collect what is left; then delete, if asked; then, when LOST, look for late evidence for 14 days."""
-        if await self._collecting(run):
-            await self._collect(run, lease)
+        if await self.collecting(run):
+            try:
+                await self._collect(run, lease)
+            except BackendError as error:
+                wanted = run.delete_requested_at is None or run.delete_site_directory
+                if wanted and not await self._long_collecting(run):
+                    raise
+                await self._incomplete(run, lease, error)
         if run.delete_requested_at is not None:
             return await self._delete(run, lease)
         if run.reason == Reason.LOST and run.ended_at is not None:
@@ -59,21 +66,47 @@ class Collector:
                 await want(session, f"{PREFIX}{run.connection_id}", 0)
         return CANCEL_AGAIN_SECONDS
 
-    async def _collecting(self, run: Run) -> bool:
+    async def _patience(self, run: Run) -> float:
+        """Seconds after which a site has been waited for long enough: its `lostAfter` days."""
+        async with self.parts.db.reading() as session:
+            site = await session.get(Site, run.site_id) if run.site_id is not None else None
+        return site.lost_after_days * DAY if site is not None else 0.0
+
+    async def _too_late(self, run: Run, since: datetime | None) -> bool:
+        return since is None or (clock.now() - since).total_seconds() > await self._patience(run)
+
+    async def _long_collecting(self, run: Run) -> bool:
+        """By our clock: that of the site may say that the run ended long ago."""
+        patience = await self._patience(run)
+        async with self.parts.db.reading() as session:
+            return bool(await shown_for(session, [run.id], patience, ConditionName.COLLECTING))
+
+    async def _incomplete(self, run: Run, lease: RunLease, error: BackendError) -> None:
+        text = f"The rest of the log and files was not collected: {error.message}"
+        await self._show(lease, ConditionName.OUTPUTS_INCOMPLETE, text)
+        await self._collected(run, lease)
+
+    async def collecting(self, run: Run) -> bool:
+        """Whether log and files are still to be brought."""
         async with self.parts.db.reading() as session:
             return await session.get(Condition, (run.id, ConditionName.COLLECTING)) is not None
 
     async def _collect(self, run: Run, lease: RunLease) -> None:
-        job, handle = await self._job(run)
-        if handle is not None and run.connection_id is not None:
+        async with self.parts.db.reading() as session:
+            job, handle = await _current(session, run)
+            others = await _never_ran(session, run, job)
+            site = await session.get(Site, run.site_id) if run.site_id is not None else None
+        if handle is not None and site is not None and run.connection_id is not None:
             backend = await self.parts.sites.backend(run.connection_id)
+            for other in others:
+                # Nothing to read there, and its `env` must not stay.
+                await backend.remove(other, "attempt")
             if job is None:
-                # It never ran: nothing to read, and its `env` must not stay.
-                await backend.remove(handle, "attempt")
                 return await self._collected(run, lease)
             try:
                 await self._tail(run, lease, job, backend, handle)
-                await backend.finish(handle)
+                async with self.parts.sites.turn(site):
+                    await backend.finish(handle)
             except JobNotFound as error:
                 await self._show(lease, ConditionName.FILES_GONE, f"The run's directory is gone: {error.message}")
             except InvalidJob as error:
@@ -110,7 +143,13 @@ class Collector:
     async def _delete(self, run: Run, lease: RunLease) -> float | None:
         _, handle = await self._job(run)
         if run.delete_site_directory and handle is not None and run.connection_id is not None:
-            await (await self.parts.sites.backend(run.connection_id)).remove(handle)
+            try:
+                await (await self.parts.sites.backend(run.connection_id)).remove(handle)
+            except BackendError as error:
+                if not await self._too_late(run, run.delete_requested_at):
+                    raise
+                async with self.parts.db.transaction() as session:
+                    record(session, run.id, "site", f"Its directory on the site was not removed: {error.message}")
         if run.mlflow_run_id is not None and run.origin == "submitted":
             try:
                 await self.parts.tracking.delete_run(run.mlflow_run_id)
@@ -131,12 +170,8 @@ class Collector:
     async def _sweep(self, run: Run, lease: RunLease) -> float | None:
         """Evidence that came late reopens a LOST run."""
         async with self.parts.db.reading() as session:
-            site = await session.get(Site, run.site_id)
             job, handle = await _current(session, run)
-        days = site.lost_after_days if site is not None else 0
-        if job is None or handle is None or run.ended_at is None or run.connection_id is None:
-            return None
-        if (clock.now() - run.ended_at).total_seconds() > days * 86400:
+        if job is None or handle is None or run.connection_id is None or await self._too_late(run, run.ended_at):
             return None
         backend = await self.parts.sites.backend(run.connection_id)
         ref = JobRef(job.site_job_id, handle)
@@ -156,7 +191,8 @@ class Collector:
                 if await move(session, run, to, guard=lease.guard):
                     await set_condition(session, run.id, ConditionName.COLLECTING, "What came late is being collected.")
                 return 0.0
-            await _reopen(session, run, lease, status.site_state)
+            to = Move(STATES[status.phase], "The lost job was found again.", {"site": status.site_state})
+            await move(session, run, to, guard=lease.guard)
             await want(session, f"{PREFIX}{run.connection_id}", 0)
         return None
 
@@ -165,20 +201,24 @@ class Collector:
             if not await still_held(session, lease):
                 return
             values = {"reason": reason, "message": text, "exit_code": exit_code}
-            await session.execute(update(Run).where(Run.id == run.id).values(**values, tracking_due_at=clock.now()))
+            due = {"tracking_due_at": later(session, 0)}
+            await session.execute(update(Run).where(Run.id == run.id).values(**values, **due))
             record(session, run.id, "site", f"Evidence came late: {text}")
 
 
-async def _reopen(session: AsyncSession, run: Run, lease: RunLease, site_state: str) -> None:
-    evidence = {"site": site_state}
-    await move(session, run, Move(State.RUNNING, "The lost job was found again.", evidence), guard=lease.guard)
+async def _never_ran(session: AsyncSession, run: Run, job: Job | None) -> list[Handle]:
+    """Attempts whose code cannot run: without a location their `prepare` did not return, and the tag says what it
+    may have left."""
+    rows = await session.scalars(select(Attempt).where(Attempt.run_id == run.id))
+    ran = job.attempt_id if job is not None else None
+    return [Handle(attempt.tag, attempt.location or "") for attempt in rows if attempt.id != ran]
 
 
 async def _current(session: AsyncSession, run: Run) -> tuple[Job | None, Handle | None]:
-    newest = select(Attempt).where(Attempt.run_id == run.id, Attempt.location.is_not(None))
-    attempt = await session.scalar(newest.order_by(Attempt.n.desc()).limit(1))
+    newest = select(Attempt).where(Attempt.run_id == run.id).order_by(Attempt.n.desc()).limit(1)
+    attempt = await session.scalar(newest)
     job = await session.scalar(select(Job).where(Job.run_id == run.id, Job.current))
     if job is not None:
         attempt = await session.get(Attempt, job.attempt_id)
-    handle = Handle(attempt.tag, attempt.location) if attempt is not None and attempt.location else None
+    handle = Handle(attempt.tag, attempt.location or "") if attempt is not None else None
     return job, handle

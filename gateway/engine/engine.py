@@ -5,8 +5,10 @@ import logging
 import secrets
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
-from sqlalchemy import delete, select
+from sqlalchemy import and_, delete, not_, or_, select
+from sqlalchemy.exc import DBAPIError
 
 from backends.errors import AuthenticationFailed, BackendError, ChallengeRequired
 from gateway import clock
@@ -16,7 +18,8 @@ from gateway.engine.collector import Collector
 from gateway.engine.log_copy import LogCopy
 from gateway.engine.parts import Parts, back_off
 from gateway.engine.poller import PREFIX, Poller
-from gateway.engine.submission import Submission
+from gateway.engine.sites import NoTurn, SitePaused
+from gateway.engine.submission import NEXT_TURN_SECONDS, Submission
 from gateway.engine.tracker import Tracker
 from gateway.errors import GatewayError
 from gateway.runs.intake import KEPT
@@ -25,10 +28,12 @@ from gateway.runs.moves import no_contact
 from gateway.runs.plan import PlanDelayed
 from gateway.runs.rows import IdempotencyKey, Run
 from gateway.runs.states import FINAL, ConditionName, State
+from gateway.runs.sweep import sweep
 
 log = logging.getLogger(__name__)
 IDLE_SECONDS = 0.5
-HOUSEKEEPING_SECONDS = 3600.0
+HOUSEKEEPING_SECONDS = 300.0
+BROKEN = "The gateway could not do the next step of this run and tries again; its operator finds why in its log."
 
 
 def new_owner() -> str:
@@ -36,10 +41,29 @@ def new_owner() -> str:
     return f"{socket.gethostname()}-{secrets.token_hex(6)}"
 
 
+def _long(run: Run) -> bool:
+    """Whether its next step may take as long as the commands of a user on a login node do."""
+    if run.origin == "reported":
+        return False
+    if run.state == State.PREPARING:
+        return run.cancel_requested_at is None
+    return run.state in FINAL and run.delete_requested_at is None
+
+
+LONG = and_(
+    Run.origin != "reported",
+    or_(
+        and_(Run.state == State.PREPARING, Run.cancel_requested_at.is_(None)),
+        and_(Run.state.in_(FINAL), Run.delete_requested_at.is_(None)),
+    ),
+)
+"""As `_long` says it, in the words of the database."""
+
+
 class Engine:
     """Runs until it is stopped. Stopped in the middle of a step, the step is repeated by whoever claims it next."""
 
-    def __init__(self, parts: Parts, *, at_once: int = 100) -> None:
+    def __init__(self, parts: Parts, *, at_once: int = 100, long_at_once: int = 80) -> None:
         self.parts = parts
         self.tracker = Tracker(parts)
         logs = LogCopy(parts)
@@ -47,8 +71,11 @@ class Engine:
         self._collector = Collector(parts, logs)
         self._poller = Poller(parts, logs)
         self._at_once = at_once
+        self._long_at_once = long_at_once
+        """Long steps leave room for the others: a cancel is never behind the commands of other users."""
         self._lease_seconds = parts.settings.lease_seconds
         self._leases: dict[object, RunLease] = {}
+        self._long: set[object] = set()
         self._ticks: dict[str, NamedLease] = {}
         self._work: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
@@ -119,15 +146,30 @@ class Engine:
         task.add_done_callback(self._work.discard)
 
     async def _runs(self) -> bool:
+        who = self.parts.owner, self._lease_seconds
         free = self._at_once - len(self._leases)
         if free <= 0:
             return False
         async with self.parts.db.transaction() as session:
-            claimed = await claim_runs(session, self.parts.owner, self._lease_seconds, free)
+            claimed = list(await claim_runs(session, *who, free, not_(LONG)))
+            room = min(free - len(claimed), self._long_at_once - len(self._long))
+            if room > 0:
+                claimed += await claim_runs(session, *who, room, LONG)
         for run, lease in claimed:
             self._leases[run.id] = lease
+            if _long(run):
+                self._long.add(run.id)
             self._spawn(self._step(run, lease))
         return False
+
+    def _has_room(self, run: Run) -> bool:
+        """Count a run whose next step is a long one, if there is room for it among those."""
+        self._long.discard(run.id)
+        if _long(run):
+            if len(self._long) >= self._long_at_once:
+                return False
+            self._long.add(run.id)
+        return True
 
     async def _step(self, run: Run, lease: RunLease) -> None:
         """Steps of one run while they follow at once; then the lease is given back."""
@@ -139,24 +181,27 @@ class Engine:
                 failures = 0
                 if due_in == 0.0:
                     current = await self._load(lease)
-                    if current is None:
+                    if current is None or not self._has_room(current):
                         break
                     run = current
+        except NoTurn:
+            due_in = NEXT_TURN_SECONDS
         except (AuthenticationFailed, ChallengeRequired) as error:
             # Waiting costs the site nothing: a refused version is not tried again until its owner acts.
-            await self._show(lease, ConditionName.NEEDS_LOGIN, error.message)
-            due_in = 15.0
+            due_in = await self._silent(run, lease, ConditionName.NEEDS_LOGIN, error, 15.0)
         except (BackendError, PlanDelayed, GatewayError) as error:
             failures += 1
-            await self._show(lease, ConditionName.LOST_CONTACT, str(error))
-            due_in = back_off(failures)
+            due_in = await self._silent(run, lease, ConditionName.LOST_CONTACT, error, back_off(failures))
         except Exception:
             log.exception("a step of run %s failed", run.id)
             failures += 1
             due_in = back_off(failures, 5.0)
+            with suppress(DBAPIError):
+                await self._silent(run, lease, ConditionName.LOST_CONTACT, RuntimeError(BROKEN), due_in)
         finally:
             if self._leases.get(run.id) is lease:
                 del self._leases[run.id]
+            self._long.discard(run.id)
         async with self.parts.db.transaction() as session:
             await release_run(session, lease, due_in=due_in, failures=failures)
         self.wake()
@@ -180,6 +225,17 @@ class Engine:
         async with self.parts.db.reading() as session:
             run: Run | None = await session.scalar(select(Run).where(Run.id == lease.run_id, lease.guard))
             return run
+
+    async def _silent(
+        self, run: Run, lease: RunLease, name: ConditionName, error: Exception, due_in: float
+    ) -> float | None:
+        """Show that nothing can be asked; after the site's `lostAfter` days a run on its way there ends."""
+        if State(run.state) not in FINAL or await self._collector.collecting(run):
+            await self._show(lease, name, str(error))
+        on_its_way = run.state in (State.CREATED, State.PREPARING, State.SUBMITTING)
+        if on_its_way and not isinstance(error, SitePaused):
+            return 0.0 if await self._submission.out_of_reach(run, lease, str(error)) else due_in
+        return due_in
 
     async def _show(self, lease: RunLease, name: ConditionName, text: str) -> None:
         async with self.parts.db.transaction() as session:
@@ -225,3 +281,5 @@ class Engine:
         async with self.parts.db.transaction() as session:
             await session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < clock.now() - KEPT))
         await retirement.sweep(self.parts.db, self.parts.sites.vault)
+        await self.parts.sites.close_idle()
+        await sweep(self.parts.db, self.parts.settings, self.parts.planner)

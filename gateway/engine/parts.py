@@ -9,6 +9,10 @@ from gateway.runs.plan import Planner
 from gateway.settings import Settings
 from gateway.tracking.client import TrackingClient
 
+DAY = 86400.0
+LOST_AFTER_DAYS = 14
+"""Of a run without a site."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:

@@ -1,9 +1,9 @@
 """Follows the jobs of one connection: one query per tick, changes stored under the tick's lease."""
 
+import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select, update
@@ -16,14 +16,18 @@ from backends.spec import DirectoryGone, Handle, JobRef, JobStatus, Outcome, Pha
 from gateway import clock
 from gateway.db.lease import NamedLease, later, still_held
 from gateway.engine.log_copy import LogCopy
-from gateway.engine.parts import Parts, back_off
-from gateway.runs.moves import Move, clear_conditions, move, no_contact, record, set_condition
+from gateway.engine.parts import DAY, Parts, back_off
+from gateway.engine.sites import SitePaused
+from gateway.runs.moves import Move, clear_conditions, move, no_contact, record, set_condition, shown_for
 from gateway.runs.rows import Attempt, Condition, Job, Run
 from gateway.runs.states import NO_CONTACT, OF_LIVE_RUNS, ON_SITE, ConditionName, State
 from gateway.sites.rows import Site
 
+log = logging.getLogger(__name__)
 PREFIX = "poll:"
-_STATES = {Phase.QUEUED: State.QUEUED, Phase.STARTING: State.STARTING, Phase.RUNNING: State.RUNNING}
+TOLD_GRACE = 12
+"""How much longer a job may be missing that the site's accounting shows as live."""
+STATES = {Phase.QUEUED: State.QUEUED, Phase.STARTING: State.STARTING, Phase.RUNNING: State.RUNNING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +77,23 @@ class Poller:
         login = isinstance(error, AuthenticationFailed | ChallengeRequired)
         name = ConditionName.NEEDS_LOGIN if login else ConditionName.LOST_CONTACT
         async with self.parts.db.transaction() as session:
-            for f in followed if await still_held(session, lease) else ():
-                if f.run.state in ON_SITE:
-                    await no_contact(session, f.run.id, name, error.message)
+            held = followed if await still_held(session, lease) else ()
+            for f in held:
+                await no_contact(session, f.run.id, name, error.message)
+            if held and not isinstance(error, SitePaused):
+                await self._given_up(session, lease, held, site.lost_after_days, error.message)
         failures = self._failures[connection_id] = self._failures.get(connection_id, 0) + 1
         return back_off(failures, site.poll_seconds_min, max(site.poll_seconds_max, 15.0))
+
+    async def _given_up(
+        self, session: AsyncSession, lease: NamedLease, followed: Sequence[Followed], days: int, why: str
+    ) -> None:
+        """Out of reach for `lostAfter` days is LOST; the run is never submitted again, and evidence may reopen it."""
+        silent = await shown_for(session, [f.run.id for f in followed], days * DAY, *NO_CONTACT)
+        for f in followed:
+            if f.run.id in silent:
+                text = f"The site was out of reach for {days} days; how job {f.ref.id} ended is not known."
+                await _ended(session, lease, f, Move(State.FAILED, text, {"job": f.ref.id, "site": why}, Reason.LOST))
 
     async def _apply(self, lease: NamedLease, followed: Sequence[Followed], statuses: Any) -> bool:
         changes = [(f, statuses[f.ref]) for f in followed if self._differs(f, statuses[f.ref])]
@@ -93,9 +109,22 @@ class Poller:
                 over = NO_CONTACT | {ConditionName.JOB_MISSING} if found else NO_CONTACT
                 if shown.get(f.run.id, frozenset()) & over:
                     await clear_conditions(session, f.run.id, *over)
-            for f, status in changes:
-                await self._take(session, lease, f, status)
+        try:
+            await self._take_all(lease, changes)
+        except Exception:  # whatever a driver raises
+            # What a site says of one job may not fit the database: the others' news is stored all the same.
+            for change in changes:
+                try:
+                    await self._take_all(lease, [change])
+                except Exception:
+                    log.exception("the status of run %s could not be stored", change[0].run.id)
         return bool(changes)
+
+    async def _take_all(self, lease: NamedLease, changes: Sequence[tuple[Followed, JobStatus]]) -> None:
+        async with self.parts.db.transaction() as session:
+            if await still_held(session, lease):
+                for f, status in changes:
+                    await self._take(session, lease, f, status)
 
     @staticmethod
     def _differs(f: Followed, status: JobStatus) -> bool:
@@ -104,7 +133,7 @@ class Poller:
         job = f.job
         seen = (job.site_state, job.pending_reason, job.restarts, job.nodes, job.account, job.log_size)
         told = (status.site_state, status.pending_reason, status.restarts, status.nodes, status.account)
-        return seen != (*told, status.log_size) or f.run.state != _STATES.get(status.phase) or _other(f, status)
+        return seen != (*told, status.log_size) or f.run.state != STATES.get(status.phase) or _other(f, status)
 
     async def _take(self, session: AsyncSession, lease: NamedLease, f: Followed, status: JobStatus) -> None:
         if _other(f, status):
@@ -117,7 +146,7 @@ class Poller:
         if status.phase is Phase.ENDED and status.outcome is not None:
             await self._end(session, lease, f, status, status.outcome)
             return
-        to = _STATES[status.phase]
+        to = STATES[status.phase]
         if to != f.run.state:
             evidence = {"job": f.ref.id, "site": status.site_state, "restarts": status.restarts}
             at = status.started_at if to is State.RUNNING else None
@@ -140,11 +169,7 @@ class Poller:
     async def _end(
         self, session: AsyncSession, lease: NamedLease, f: Followed, status: JobStatus, outcome: Outcome
     ) -> None:
-        to = ending(f.run, status, outcome)
-        if await move(session, f.run, to, guard=lease.guard):
-            await clear_conditions(session, f.run.id, *OF_LIVE_RUNS)
-            await set_condition(session, f.run.id, ConditionName.COLLECTING, "Log and files are being collected.")
-            await session.execute(update(Run).where(Run.id == f.run.id).values(due_at=later(session, 0)))
+        await _ended(session, lease, f, ending(f.run, status, outcome))
 
     async def _copy_logs(
         self, lease: NamedLease, followed: Sequence[Followed], statuses: Any, backend: Backend
@@ -178,9 +203,14 @@ class Poller:
                 return False
             for f in missing:
                 await set_condition(session, f.run.id, ConditionName.JOB_MISSING, text.format(f.ref.id))
-            since = await _since(session, [f.run.id for f in missing])
+            grace = self.parts.settings.missing_grace_seconds
+            # What accounting still calls live it may just not have heard of: that is waited for longer.
+            told = [f.run.id for f in missing if statuses[f.ref].site_state]
+            untold = [f.run.id for f in missing if not statuses[f.ref].site_state]
+            over = await shown_for(session, untold, grace, ConditionName.JOB_MISSING)
+            over |= await shown_for(session, told, grace * TOLD_GRACE, ConditionName.JOB_MISSING)
         for f in missing:
-            if since[f.run.id] <= clock.now() - timedelta(seconds=self.parts.settings.missing_grace_seconds):
+            if f.run.id in over:
                 await self._lose(lease, f, await backend.revoke(f.ref.handle))
         return True
 
@@ -194,11 +224,15 @@ class Poller:
         }
         evidence = {"job": f.ref.id, "fence": type(fence).__name__}
         async with self.parts.db.transaction() as session:
-            to = Move(State.FAILED, texts[type(fence)], evidence, Reason.LOST)
-            if await move(session, f.run, to, guard=lease.guard):
-                await clear_conditions(session, f.run.id, *OF_LIVE_RUNS)
-                await set_condition(session, f.run.id, ConditionName.COLLECTING, "Log and files are being collected.")
-                await session.execute(update(Run).where(Run.id == f.run.id).values(due_at=later(session, 0)))
+            await _ended(session, lease, f, Move(State.FAILED, texts[type(fence)], evidence, Reason.LOST))
+
+
+async def _ended(session: AsyncSession, lease: NamedLease, f: Followed, to: Move) -> None:
+    """The end of a run that was followed; what is left is collected at once."""
+    if await move(session, f.run, to, guard=lease.guard):
+        await clear_conditions(session, f.run.id, *OF_LIVE_RUNS)
+        await set_condition(session, f.run.id, ConditionName.COLLECTING, "Log and files are being collected.")
+        await session.execute(update(Run).where(Run.id == f.run.id).values(due_at=later(session, 0)))
 
 
 def ending(run: Run, status: JobStatus, outcome: Outcome) -> Move:
@@ -275,12 +309,6 @@ async def _shown(session: AsyncSession, ids: Sequence[uuid.UUID]) -> dict[uuid.U
     for row in rows:
         found.setdefault(row.run_id, set()).add(row.name)
     return found
-
-
-async def _since(session: AsyncSession, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, datetime]:
-    lost = (Condition.run_id.in_(ids), Condition.name == ConditionName.JOB_MISSING)
-    rows = await session.execute(select(Condition.run_id, Condition.since).where(*lost))
-    return {row.run_id: row.since for row in rows}
 
 
 async def _followed(session: AsyncSession, connection_id: uuid.UUID) -> list[Followed]:

@@ -1,9 +1,11 @@
 """Open backends, one per connection and credential version, kept while they are used."""
 
 import asyncio
+import time
 import uuid
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 
 from sqlalchemy import select
 
@@ -17,12 +19,26 @@ from gateway.secrets.vault import Vault
 from gateway.sites.rows import Site
 from gateway.sites.service import backend_site
 
+TURN_SECONDS = 2.0
+"""How long a run waits for its turn on a site before it lets other runs of the gateway go on."""
+IDLE_SECONDS = 7200.0
+"""How long the backend of a connection is kept that nobody asks for."""
+
+
+class SitePaused(SiteUnavailable):
+    """The operator paused the site: nothing is asked of it, and nothing follows from its silence."""
+
+
+class NoTurn(Exception):
+    """The site does as much for this gateway as it may just now."""
+
 
 @dataclass(slots=True)
 class _Open:
     backend: Backend
     stack: AsyncExitStack
     version: tuple[object, ...]
+    used: float = field(default_factory=time.monotonic)
 
 
 class Sites:
@@ -33,10 +49,10 @@ class Sites:
         self.vault = vault
         self._open: dict[uuid.UUID, _Open] = {}
         self._locks: dict[uuid.UUID, asyncio.Lock] = {}
-        self._preparing: dict[uuid.UUID, asyncio.Semaphore] = {}
+        self._turns: dict[tuple[uuid.UUID, int], asyncio.Semaphore] = {}
 
     async def backend(self, connection_id: uuid.UUID) -> Backend:
-        """Raises SiteUnavailable when the operator paused the site or the connection is gone."""
+        """Raises SitePaused when the operator paused the site, and SiteUnavailable when the connection is gone."""
         async with self._db.reading() as session:
             both = select(Connection, Site).join(Site, Site.id == Connection.site_id)
             row = (await session.execute(both.where(Connection.id == connection_id))).one_or_none()
@@ -44,12 +60,13 @@ class Sites:
             raise SiteUnavailable("The connection of this run is gone.")
         connection, site = row
         if site.paused_at is not None:
-            raise SiteUnavailable(f"Site {site.name} is paused by its operator.")
+            raise SitePaused(f"Site {site.name} is paused by its operator.")
         spec = backend_site(site)
         version = (connection.version, repr(spec))
         async with self._locks.setdefault(connection_id, asyncio.Lock()):
             there = self._open.get(connection_id)
             if there is not None and there.version == version:
+                there.used = time.monotonic()
                 return there.backend
             if there is not None:
                 del self._open[connection_id]
@@ -60,9 +77,29 @@ class Sites:
             self._open[connection_id] = _Open(backend, stack, version)
             return backend
 
-    def preparing(self, site_id: uuid.UUID, limit: int) -> asyncio.Semaphore:
-        """At most so many preparations at a time on one site, over all users of this gateway."""
-        return self._preparing.setdefault(site_id, asyncio.Semaphore(limit))
+    @asynccontextmanager
+    async def turn(self, site: Site) -> AsyncIterator[None]:
+        """At most so many at a time work on one site's login nodes, over all users of this gateway.
+
+        Raises NoTurn when none is free within TURN_SECONDS."""
+        limit = int(site.limits.get("preparations", 4))
+        turns = self._turns.setdefault((site.id, limit), asyncio.Semaphore(limit))
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                await turns.acquire()
+        except TimeoutError:
+            raise NoTurn from None
+        try:
+            yield
+        finally:
+            turns.release()
+
+    async def close_idle(self, seconds: float = IDLE_SECONDS) -> None:
+        """Close what nobody asked for so long: a connection to a site is not kept for nothing."""
+        for connection_id, there in list(self._open.items()):
+            if time.monotonic() - there.used >= seconds and self._open.get(connection_id) is there:
+                del self._open[connection_id]
+                await there.stack.aclose()
 
     async def close(self) -> None:
         for there in self._open.values():

@@ -1,6 +1,9 @@
 """From CREATED to a job on the site: plan, prepare, submit. Each intent is committed before its act."""
 
+import asyncio
 import uuid
+from collections.abc import Awaitable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from sqlalchemy import select, update
@@ -13,18 +16,22 @@ from backends.spec import DirectoryGone, Handle, JobRef, JobSpec, RenderedJob, R
 from gateway import clock
 from gateway.db.lease import want
 from gateway.engine.environment import job_environment
-from gateway.engine.parts import Parts, back_off
+from gateway.engine.parts import DAY, LOST_AFTER_DAYS, Parts, back_off
+from gateway.engine.sites import NoTurn
 from gateway.engine.tracker import Tracker
 from gateway.runs.lease import RunLease, still_held
 from gateway.runs.manifest import new_manifest
-from gateway.runs.moves import Move, clear_conditions, move, set_condition
+from gateway.runs.moves import Move, clear_conditions, move, set_condition, shown_for
 from gateway.runs.plan import PlanRefused
 from gateway.runs.rows import Attempt, Condition, Job, Manifest, Run
-from gateway.runs.states import OF_LIVE_RUNS, ConditionName, State
+from gateway.runs.states import NO_CONTACT, OF_LIVE_RUNS, ConditionName, State
 from gateway.sites.rows import Site
 from gateway.tracking import tokens
 
 AGAIN = 0.0
+NEXT_TURN_SECONDS = 2.0
+CANCEL_LOOK_SECONDS = 2.0
+"""How often a long preparation asks whether it is still wanted."""
 LEFT = "What is left on the site is removed."
 
 
@@ -53,9 +60,11 @@ class Submission:
         async with self.parts.db.transaction() as session:
             to = Move(State.PREPARING, "The run is valid; its code and script are fixed.", {})
             commit = plan.commit if plan else manifest.commit if manifest else None
-            if await move(session, run, to, guard=lease.guard, commit=commit) and plan is not None:
-                session.add(new_manifest(run.id, plan))
-                self._just_planned.add((run.id, lease.epoch))
+            if await move(session, run, to, guard=lease.guard, commit=commit):
+                await clear_conditions(session, run.id, *NO_CONTACT)
+                if plan is not None:
+                    session.add(new_manifest(run.id, plan))
+                    self._just_planned.add((run.id, lease.epoch))
         return AGAIN
 
     async def preparing(self, run: Run, lease: RunLease) -> float | None:
@@ -65,20 +74,30 @@ class Submission:
         first_try = (run.id, lease.epoch) in self._just_planned
         self._just_planned.discard((run.id, lease.epoch))
         await self.tracker.make_run(run.id, first_try=first_try)
+        async with self.parts.db.reading() as session:
+            site = await session.get_one(Site, run.site_id)
+        try:
+            async with self.parts.sites.turn(site):
+                return await self._prepare(run, lease)
+        except NoTurn:
+            return NEXT_TURN_SECONDS
+
+    async def _prepare(self, run: Run, lease: RunLease) -> float | None:
         async with self.parts.db.transaction() as session:
             if not await still_held(session, lease):
                 return None  # MLflow may have taken longer than the lease
+            run = await session.get_one(Run, run.id)
+            if run.cancel_requested_at is not None:
+                return AGAIN
             attempt = await _open_attempt(session, run)
             manifest = await session.get_one(Manifest, run.id)
             token = await tokens.issue(session, run.id, attempt.n)
-            site = await session.get_one(Site, run.site_id)
-            run = await session.get_one(Run, run.id)
         try:
             spec = await self._spec(run, manifest, attempt, job_environment(self.parts.settings, run, token))
             backend = await self.parts.sites.backend(_connection(run))
-            async with self.parts.sites.preparing(site.id, int(site.limits.get("preparations", 4))):
-                await backend.stage(spec.code)
-                handle = await backend.prepare(spec)
+            handle = await self._while_wanted(run, _laid_out(backend, spec))
+        except _Unwanted:
+            return AGAIN
         except (InvalidJob, PlanRefused) as error:
             return await self._end(run, lease, Move(State.FAILED, error.message, _words(error.text), error.reason))
         async with self.parts.db.transaction() as session:
@@ -88,6 +107,38 @@ class Submission:
                 await session.execute(row)
                 await clear_conditions(session, run.id, ConditionName.LOST_CONTACT, ConditionName.NEEDS_LOGIN)
         return AGAIN
+
+    async def _while_wanted(self, run: Run, work: Awaitable[Handle]) -> Handle:
+        """The result of a long preparation, which is broken off when the run is cancelled meanwhile."""
+        task = asyncio.ensure_future(work)
+        try:
+            while not (await asyncio.wait({task}, timeout=CANCEL_LOOK_SECONDS))[0]:
+                async with self.parts.db.reading() as session:
+                    if await session.scalar(select(Run.cancel_requested_at).where(Run.id == run.id)) is not None:
+                        raise _Unwanted
+            return task.result()
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await task
+
+    async def out_of_reach(self, run: Run, lease: RunLease, why: str) -> bool:
+        """End a run whose site has not answered for the site's `lostAfter` days; True when that is so.
+
+        What may have been submitted is LOST and never submitted again; what surely was not has failed."""
+        async with self.parts.db.transaction() as session:
+            if not await still_held(session, lease):
+                return False
+            site = await session.get(Site, run.site_id) if run.site_id is not None else None
+            days = site.lost_after_days if site is not None else LOST_AFTER_DAYS
+            if not await shown_for(session, [run.id], days * DAY, *NO_CONTACT):
+                return False
+            to = _given_up(State(run.state), days, why)
+            if not await move(session, run, to, guard=lease.guard):
+                return False
+            await clear_conditions(session, run.id, *OF_LIVE_RUNS)
+            await set_condition(session, run.id, ConditionName.COLLECTING, LEFT)
+        return True
 
     async def submitting(self, run: Run, lease: RunLease) -> float | None:
         """Start the prepared attempt, or find out what became of an earlier start."""
@@ -203,6 +254,24 @@ class Submission:
         )
         code = await self.parts.planner.bundle_again(run, manifest)
         return JobSpec(str(run.id), attempt.n, run.name, str(run.lineage_id), job, code, environment)
+
+
+class _Unwanted(Exception):
+    """The run was cancelled while it was prepared."""
+
+
+async def _laid_out(backend: Backend, spec: JobSpec) -> Handle:
+    await backend.stage(spec.code)
+    return await backend.prepare(spec)
+
+
+def _given_up(state: State, days: int, why: str) -> Move:
+    evidence = {"site": why, "days": days}
+    if state is State.SUBMITTING:
+        text = f"The site was out of reach for {days} days; it is not known whether the job was submitted."
+        return Move(State.FAILED, text, evidence, Reason.LOST)
+    text = f"Nothing was submitted in {days} days: {why} Submit the run again when that is mended."
+    return Move(State.FAILED, text, evidence, Reason.PREPARE_FAILED)
 
 
 def _connection(run: Run) -> uuid.UUID:

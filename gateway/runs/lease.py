@@ -25,9 +25,12 @@ class RunLease:
         return and_(Run.lease_owner == self.owner, Run.lease_epoch == self.epoch)
 
 
-async def claim_runs(session: AsyncSession, owner: str, seconds: float, limit: int) -> Sequence[tuple[Run, RunLease]]:
-    """Take due runs that nobody holds, in one guarded UPDATE; each gets a new epoch."""
-    free = and_(is_due(Run.due_at, Run.lease_owner, Run.lease_until, later(session, 0)), Run.deleted_at.is_(None))
+async def claim_runs(
+    session: AsyncSession, owner: str, seconds: float, limit: int, *such: ColumnElement[bool]
+) -> Sequence[tuple[Run, RunLease]]:
+    """Take due runs that nobody holds, `such` ones only, in one guarded UPDATE; each gets a new epoch."""
+    due_now = is_due(Run.due_at, Run.lease_owner, Run.lease_until, later(session, 0))
+    free = and_(due_now, Run.deleted_at.is_(None), *such)
     # A CTE runs once; PostgreSQL may run a subquery again for each row, and then takes more than the limit.
     due = select(Run.id).where(free).order_by(Run.due_at).limit(limit).with_for_update(skip_locked=True).cte()
     until = later(session, seconds)

@@ -1,16 +1,17 @@
 """The one function that moves a run, and the events and conditions beside it: all in the caller's transaction."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, delete, select, true, update
+from sqlalchemy import ColumnElement, CursorResult, delete, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backends.reasons import Reason
 from gateway import clock
+from gateway.db.lease import later
 from gateway.runs.rows import Condition, Event, Run
 from gateway.runs.states import FINAL, NO_CONTACT, REPORTED_TRANSITIONS, TRANSITIONS, ConditionName, State
 from gateway.users.caller import Caller
@@ -25,7 +26,7 @@ _ENTERED = {
 
 _BEFORE_THE_SITE = frozenset({State.PREPARING, State.SUBMITTING})
 """MLflow is told nothing of these: its run is made in the first one, and waits as SCHEDULED."""
-QUEUED_TOLD_AFTER = timedelta(seconds=2)
+QUEUED_TOLD_AFTER = 2.0
 """A job that starts at once is told of once; and many that are submitted together reach the site first."""
 
 
@@ -62,8 +63,6 @@ async def move(
     _check(run, source, to)
     now = clock.now()
     values |= {"state": to.to, "failures": 0}
-    if to.to not in _BEFORE_THE_SITE:
-        values["tracking_due_at"] = now + QUEUED_TOLD_AFTER if to.to is State.QUEUED else now
     column = _ENTERED.get(to.to)
     if column is not None:
         values[column.key] = to.at or now
@@ -79,7 +78,7 @@ async def move(
     changed = await session.execute(
         update(Run)
         .where(Run.id == run.id, Run.state == source, guard if guard is not None else true())
-        .values(**values)
+        .values(**values, **_tracking(session, to.to))
         .execution_options(synchronize_session=False)
     )
     assert isinstance(changed, CursorResult)  # noqa: S101  what an UPDATE returns
@@ -90,6 +89,13 @@ async def move(
         setattr(run, name, value)
     session.expunge(run) if run in session else None
     return True
+
+
+def _tracking(session: AsyncSession, to: State) -> dict[str, ColumnElement[datetime]]:
+    """When MLflow is told, by the database's clock as all that is due."""
+    if to in _BEFORE_THE_SITE:
+        return {}
+    return {"tracking_due_at": later(session, QUEUED_TOLD_AFTER if to is State.QUEUED else 0)}
 
 
 def _check(run: Run, source: State, to: Move) -> None:
@@ -137,19 +143,39 @@ def record(
 
 
 async def set_condition(session: AsyncSession, run_id: uuid.UUID, name: ConditionName, text: str) -> None:
-    """Show a condition; `since` stays when it is there already, and an event is written only when it is new."""
+    """Show a condition; `since` stays when it is there already, and an event is written only when it is new.
+
+    `since` is the database's clock, so that what rests on its age is the same for every gateway."""
     there = await session.scalar(select(Condition).where(Condition.run_id == run_id, Condition.name == name))
     if there is None:
-        session.add(Condition(run_id=run_id, name=name, since=clock.now(), text=_storable(text)))
+        new = insert(Condition).values(run_id=run_id, name=name, since=later(session, 0), text=_storable(text))
+        await session.execute(new)
         record(session, run_id, "condition", f"{name}: {text}")
     elif there.text != _storable(text):
         there.text = _storable(text)
 
 
 async def no_contact(session: AsyncSession, run_id: uuid.UUID, name: ConditionName, text: str) -> None:
-    """Show why the site cannot be asked: LOST_CONTACT or NEEDS_LOGIN, never both."""
-    await clear_conditions(session, run_id, *(NO_CONTACT - {name}))
+    """Show why the site cannot be asked: LOST_CONTACT or NEEDS_LOGIN, never both, since the first of them."""
+    others = (Condition.run_id == run_id, Condition.name.in_(NO_CONTACT - {name}))
+    there = await session.scalar(select(Condition).where(Condition.run_id == run_id, Condition.name == name))
+    if there is None:
+        turned = await session.scalar(update(Condition).where(*others).values(name=name).returning(Condition.name))
+        if turned is not None:
+            record(session, run_id, "condition", f"{name}: {text}")
     await set_condition(session, run_id, name, text)
+
+
+async def shown_for(
+    session: AsyncSession, run_ids: Sequence[uuid.UUID], seconds: float, *names: ConditionName
+) -> set[uuid.UUID]:
+    """Those of the runs that show one of the conditions for at least so many seconds, by the database's clock."""
+    rows = await session.scalars(
+        select(Condition.run_id).where(
+            Condition.run_id.in_(run_ids), Condition.name.in_(names), Condition.since <= later(session, -seconds)
+        )
+    )
+    return set(rows)
 
 
 async def clear_conditions(session: AsyncSession, run_id: uuid.UUID, *names: ConditionName) -> None:

@@ -12,6 +12,7 @@ from backends.fake import FakeKind, FakeSite
 from gateway.context import Context
 from gateway.engine import engine as engine_module
 from gateway.git import GitStore
+from gateway.git_hosts import GitHosts
 from gateway.settings import Settings
 from tests.gateway.engine.yard import Commands, HangingFaults, Yard
 from tests.gateway.fake_mlflow import FakeMlflow
@@ -39,9 +40,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def git_store(tmp_path_factory: pytest.TempPathFactory) -> GitStore:
-    return GitStore(tmp_path_factory.mktemp("git"), local_paths_allowed=True)
+@pytest.fixture
+def git_store(tmp_path: Path) -> GitStore:
+    return GitStore(tmp_path / "git", local_paths_allowed=True, hosts=GitHosts(("127.0.0.1",)))
 
 
 @pytest.fixture

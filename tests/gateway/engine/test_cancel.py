@@ -1,11 +1,12 @@
 """Cancel and delete, asked for in every state: CANCELLED only on evidence, and nothing is left behind."""
 
+import asyncio
 import uuid
 
 import pytest
 from sqlalchemy import func, select
 
-from backends.errors import SubmitUncertain
+from backends.errors import SiteUnavailable, SubmitUncertain
 from backends.fake import FakeJob
 from backends.reasons import Reason
 from backends.spec import Phase
@@ -220,3 +221,58 @@ async def test_a_deletion_waits_for_mlflow(yard: Yard) -> None:
     yard.mlflow.away = False
     await yard.until_deleted(run_id)
     assert yard.mlflow.of(run_id) == []
+
+
+async def test_a_long_preparation_is_broken_off(yard: Yard) -> None:
+    """Commands on a login node may take half an hour: a cancel does not wait for them."""
+    run_id = await yard.submit()
+    events = yard.faults.hang("prepare", "after")
+    await yard.engine()
+    await events[0].wait()
+    await cancel(yard, run_id)
+    await ends_cancelled(yard, run_id)
+    assert yard.site.attempts == {}, "its env must not stay"
+
+
+async def test_what_a_failed_preparation_left_is_removed(yard: Yard) -> None:
+    """The site took the files and then could not be reached: no location is known, and the env must not stay."""
+    yard.faults.add("prepare", SiteUnavailable("away"), when="after", times=1000)
+    run_id = await yard.submit()
+    await yard.engine()
+    await yard.until_condition(run_id, "LOST_CONTACT")
+    await cancel(yard, run_id)
+    await ends_cancelled(yard, run_id)
+    assert yard.site.attempts == {}, "its env must not stay"
+
+
+async def test_the_env_of_a_revoked_attempt_goes_when_the_next_has_ended(yard: Yard) -> None:
+    yard.site.hold = True
+    run_id = await yard.submit()
+    yard.faults.add("start", SubmitUncertain("lost"), when="after")
+    await yard.engine()
+    await yard.until_state(run_id, State.QUEUED)
+    assert len(yard.site.attempts) == 2
+    yard.site.begin(yard.copies(run_id)[-1])
+    await yard.until_quiet(run_id)
+    assert [attempt.name for attempt in yard.site.attempts.values()] == ["2"]
+
+
+async def test_a_cancel_is_not_behind_the_preparations_of_others(yard: Yard) -> None:
+    """As many long steps as may be at once: another run is still cancelled."""
+    running = await yard.submit(yard.waiting())
+    await yard.engine(at_once=3, long_at_once=2)
+    await yard.until_running(running)
+    gate = yard.faults.gates["prepare"] = asyncio.Event()
+    others = [await yard.submit() for _ in range(6)]
+
+    async def as_many_as_may() -> bool:
+        return yard.faults.calls["prepare"] == 1 + 2
+
+    await yard.until(as_many_as_may, "long steps")
+    await cancel(yard, running)
+    assert (await yard.until_state(running, State.CANCELLED)).reason == Reason.CANCELLED_BY_USER
+    assert yard.faults.calls["prepare"] == 1 + 2
+    gate.set()
+    await ends_cancelled(yard, running)
+    for run_id in others:
+        assert (await yard.until_quiet(run_id)).state == State.FINISHED

@@ -1,25 +1,25 @@
 """Not knowing is a value: what the gateway shows while a site does not answer, and how a run goes on after it."""
 
+import asyncio
 import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from backends.errors import AuthenticationFailed, ChallengeRequired, SiteUnavailable
+from backends.errors import AuthenticationFailed, ChallengeRequired, SiteUnavailable, SubmitUncertain
 from backends.fake import FakeJob
 from backends.reasons import Reason
 from backends.spec import EvidenceSource, Outcome, Phase, Result
 from gateway import clock
+from gateway.runs import service
 from gateway.runs.states import State
 from tests.gateway.engine.yard import Yard
 
 WHOLE_WAY = ["CREATED", "PREPARING", "SUBMITTING", "QUEUED", "RUNNING", "FINISHED"]
+HOUR = 3600.0
+DAYS = 24 * HOUR
 AWAY = SiteUnavailable("The site does not answer.")
 DONE = Outcome(Result.FINISHED, EvidenceSource.EXIT_FILE, exit_code=0, text="COMPLETED")
-
-
-def an_hour_later() -> None:
-    clock.use(lambda: datetime.now(UTC) + timedelta(hours=1))
 
 
 def end(yard: Yard, job: FakeJob, outcome: Outcome) -> None:
@@ -95,7 +95,7 @@ async def lost(yard: Yard, run_id: uuid.UUID, job: FakeJob) -> None:
     yard.site.lose(job)
     await yard.until_condition(run_id, "JOB_MISSING")
     assert (await yard.run(run_id)).state != State.FAILED
-    an_hour_later()
+    await yard.age_conditions(HOUR)
     run = await yard.until_state(run_id, State.FAILED)
     assert run.reason == Reason.LOST
     await yard.until_condition(run_id, "COLLECTING", there=False)
@@ -189,3 +189,149 @@ async def test_a_lost_run_is_looked_for_for_14_days_only(yard: Yard) -> None:
     await yard.pass_time()
     assert (await yard.run(run_id)).due_at is None
     assert yard.faults.calls["poll"] == calls
+
+
+@pytest.mark.parametrize("error", [AWAY, AuthenticationFailed("Wrong key.")])
+async def test_a_followed_run_is_lost_when_its_site_was_out_of_reach_for_14_days(yard: Yard, error: Exception) -> None:
+    run_id = await yard.submit(yard.waiting())
+    await yard.engine()
+    job = await yard.until_running(run_id)
+    yard.faults.always("poll", error)
+    await yard.until_any_condition(run_id)
+    await yard.age_conditions(13 * DAYS)
+    await yard.pass_time()
+    assert (await yard.run(run_id)).state == State.RUNNING
+    await yard.age_conditions(14 * DAYS)
+    run = await yard.until_state(run_id, State.FAILED)
+    assert (run.reason, run.message) == (
+        Reason.LOST,
+        f"The site was out of reach for 14 days; how job {job.ref.id} ended is not known.",
+    )
+    assert yard.faults.calls["start"] == 1
+    yard.faults.always("poll", None)
+    await yard.until_state(run_id, State.RUNNING)
+    yard.go(run_id)
+    assert (await yard.until_quiet(run_id)).state == State.FINISHED
+
+
+async def test_a_site_that_its_operator_paused_loses_no_run(yard: Yard) -> None:
+    run_id = await yard.submit(yard.waiting())
+    await yard.engine()
+    await yard.until_running(run_id)
+    await yard.pause_site()
+    await yard.until_condition(run_id, "LOST_CONTACT")
+    await yard.age_conditions(30 * DAYS)
+    for _ in range(5):
+        await yard.pass_time()
+        await asyncio.sleep(0.05)
+    assert (await yard.run(run_id)).state == State.RUNNING
+    await yard.pause_site(paused=False)
+    yard.go(run_id)
+    assert (await yard.until_quiet(run_id)).state == State.FINISHED
+
+
+@pytest.mark.parametrize(
+    ("method", "reason"), [("prepare", Reason.PREPARE_FAILED), ("start", Reason.LOST), ("revoke", Reason.LOST)]
+)
+async def test_a_run_on_its_way_ends_when_its_site_was_out_of_reach_for_14_days(
+    yard: Yard, method: str, reason: Reason
+) -> None:
+    if method == "revoke":
+        yard.faults.add("start", SubmitUncertain("lost"), when="before")
+    yard.faults.always(method, AWAY)
+    run_id = await yard.submit()
+    await yard.engine()
+    await yard.until_condition(run_id, "LOST_CONTACT")
+    await yard.age_conditions(14 * DAYS)
+    run = await yard.until_state(run_id, State.FAILED)
+    assert run.reason == reason
+    assert "14 days" in str(run.message)
+    yard.faults.always(method, None)
+    await yard.until_condition(run_id, "COLLECTING", there=False)
+    assert yard.copies(run_id) == []
+
+
+async def test_what_cannot_be_collected_in_14_days_is_told_and_given_up(yard: Yard) -> None:
+    yard.faults.always("stat", AWAY)
+    run_id = await yard.submit()
+    await yard.engine()
+    await yard.until_condition(run_id, "LOST_CONTACT")
+    await yard.age_conditions(14 * DAYS)
+    run = await yard.until_quiet(run_id)
+    assert run.state == State.FINISHED
+    assert await yard.conditions(run_id) == {
+        "OUTPUTS_INCOMPLETE": "The rest of the log and files was not collected: The site does not answer."
+    }
+
+
+async def test_a_run_is_deleted_though_its_site_is_away(yard: Yard) -> None:
+    yard.faults.always("stat", AWAY)
+    run_id = await yard.submit()
+    await yard.engine()
+    await yard.until_condition(run_id, "LOST_CONTACT")
+    await service.delete(yard.db, yard.caller, yard.project_id, run_id, cancel_live=False, site_directory=False)
+    await yard.until_deleted(run_id)
+
+
+async def test_a_directory_that_cannot_be_removed_in_14_days_does_not_hold_up_a_deletion(yard: Yard) -> None:
+    yard.faults.always("remove", AWAY)
+    run_id = await yard.submit()
+    await yard.engine()
+    await yard.until_quiet(run_id)
+    await service.delete(yard.db, yard.caller, yard.project_id, run_id, cancel_live=False, site_directory=True)
+    calls = yard.faults.calls["remove"]
+
+    async def tried() -> bool:
+        return yard.faults.calls["remove"] > calls
+
+    await yard.until(tried, "tried to remove")
+    assert (await yard.run(run_id)).deleted_at is None
+    clock.use(lambda: datetime.now(UTC) + timedelta(days=15))
+    await yard.until_deleted(run_id)
+    assert "Its directory on the site was not removed: The site does not answer." in [
+        e.text for e in await yard.events(run_id, "site")
+    ]
+
+
+async def test_a_job_that_accounting_calls_live_is_waited_for_longer(yard: Yard) -> None:
+    run_id = await yard.submit(yard.waiting())
+    await yard.engine()
+    job = await yard.until_running(run_id)
+    yard.site.lose(job)
+    yard.site.accounting[job.ref.id] = "RUNNING"
+    await yard.until_condition(run_id, "JOB_MISSING")
+    await yard.age_conditions(HOUR / 2)
+    for _ in range(5):
+        await yard.pass_time()
+        await asyncio.sleep(0.05)
+    assert (await yard.run(run_id)).state == State.RUNNING
+    assert yard.faults.calls["revoke"] == 0
+    await yard.age_conditions(2 * HOUR)
+    assert (await yard.until_state(run_id, State.FAILED)).reason == Reason.LOST
+
+
+async def test_a_lost_run_that_is_found_in_the_queue_waits_there(yard: Yard) -> None:
+    yard.site.hold = True
+    run_id = await yard.submit()
+    await yard.engine()
+    await yard.until_state(run_id, State.QUEUED)
+    job = yard.job(run_id)
+    yard.faults.always("poll", AWAY)
+    await yard.until_condition(run_id, "LOST_CONTACT")
+    await yard.age_conditions(14 * DAYS)
+    await yard.until_state(run_id, State.FAILED)
+    yard.faults.always("poll", None)
+    await yard.until_state(run_id, State.QUEUED)
+    yard.site.begin(job)
+    assert (await yard.until_quiet(run_id)).state == State.FINISHED
+
+
+async def test_what_does_not_fit_the_database_stops_no_other_run(yard: Yard) -> None:
+    bad, good = await yard.submit(yard.waiting()), await yard.submit(yard.waiting())
+    await yard.engine()
+    await yard.until_running(bad)
+    await yard.until_running(good)
+    end(yard, yard.job(bad), Outcome(Result.FAILED, EvidenceSource.EXIT_FILE, Reason.EXIT_CODE, 2**70, None, "FAILED"))
+    yard.go(good)
+    assert (await yard.until_quiet(good)).state == State.FINISHED
+    assert (await yard.run(bad)).state == State.RUNNING

@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 from backends.fake import FakeJob, FakeSite
 from backends.fake.faults import Faults, When
 from backends.spec import Phase
+from gateway import clock
 from gateway.context import Context
 from gateway.db.lease import Lease, later
 from gateway.engine.engine import Engine, new_owner
@@ -46,6 +47,8 @@ class HangingFaults(Faults):
 
     def __init__(self) -> None:
         super().__init__()
+        self.gates: dict[str, asyncio.Event] = {}
+        """Every call of such a method waits for its gate."""
         self._hangs: dict[tuple[str, When], tuple[asyncio.Event, asyncio.Event]] = {}
 
     def hang(self, method: str, when: When) -> tuple[asyncio.Event, asyncio.Event]:
@@ -56,6 +59,8 @@ class HangingFaults(Faults):
     @asynccontextmanager
     async def around(self, method: str) -> AsyncIterator[None]:
         async with super().around(method):
+            if gate := self.gates.get(method):
+                await gate.wait()
             await self._hang(method, "before")
             yield
             await self._hang(method, "after")
@@ -97,12 +102,12 @@ class Yard:
     def project_id(self) -> uuid.UUID:
         return uuid.UUID(self.place.ids["projectId"])
 
-    async def engine(self, *, start: bool = True) -> Engine:
+    async def engine(self, *, start: bool = True, **limits: int) -> Engine:
         """One more gateway process on this database."""
         context = self.context
         sites = Sites(self.db, context.vault)
         doors = (context.settings, self.db, sites, context.planner, context.blobs, context.tracking)
-        engine = Engine(Parts(new_owner(), *doors))
+        engine = Engine(Parts(new_owner(), *doors), **limits)
         self._engines.append(engine)
         if start:
             await engine.start()
@@ -188,12 +193,18 @@ class Yard:
         return b"".join([piece.data async for piece in pieces])
 
     async def pass_time(self) -> None:
-        """What waits for a time to come is due now."""
+        """What waits for a time to come is due now. What an engine holds just now it decides itself."""
+        for waits, key in ((Run.due_at, Run.id), (Run.tracking_due_at, Run.id), (Lease.due_at, Lease.name)):
+            async with self.db.transaction() as session:
+                now = later(session, 0)
+                idle = select(key).where(waits > now).with_for_update(skip_locked=True).cte()
+                table = update(waits.class_).where(key.in_(select(idle.c[0])))
+                await session.execute(table.values({waits.key: now}).execution_options(synchronize_session=False))
+
+    async def age_conditions(self, seconds: float) -> None:
+        """What is shown now has been shown for so long already."""
         async with self.db.transaction() as session:
-            now = later(session, 0)
-            await session.execute(update(Run).where(Run.due_at > now).values(due_at=now))
-            await session.execute(update(Run).where(Run.tracking_due_at > now).values(tracking_due_at=now))
-            await session.execute(update(Lease).where(Lease.due_at > now).values(due_at=now))
+            await session.execute(update(Condition).values(since=later(session, -seconds)))
 
     async def age_leases(self) -> None:
         """As long ago as it takes until another may take what a dead gateway held."""
@@ -239,6 +250,16 @@ class Yard:
 
         await self.until(gone, "deleted")
         return await self.run(run_id)
+
+    async def pause_site(self, *, paused: bool = True) -> None:
+        async with self.db.transaction() as session:
+            await session.execute(update(Site).values(paused_at=clock.now() if paused else None))
+
+    async def until_any_condition(self, run_id: uuid.UUID) -> None:
+        async def reached() -> bool:
+            return bool(await self.conditions(run_id))
+
+        await self.until(reached, "a condition")
 
     async def until_condition(self, run_id: uuid.UUID, name: str, *, there: bool = True) -> None:
         async def reached() -> bool:

@@ -9,7 +9,16 @@ from sqlalchemy import select, update
 from backends.reasons import Reason
 from gateway import clock
 from gateway.context import Context
-from gateway.runs.moves import IllegalMove, Move, clear_conditions, move, no_contact, record, set_condition
+from gateway.runs.moves import (
+    IllegalMove,
+    Move,
+    clear_conditions,
+    move,
+    no_contact,
+    record,
+    set_condition,
+    shown_for,
+)
 from gateway.runs.rows import Condition, Event, Run
 from gateway.runs.states import FINAL, ConditionName, State
 from tests.gateway.world import World
@@ -191,14 +200,38 @@ async def show(context: Context, run_id: uuid.UUID, name: ConditionName, text: s
 
 async def test_a_condition_keeps_since_when_and_tells_its_newest_text(context: Context) -> None:
     run_id = await make(context)
-    clock.use(lambda: NOW)
     await show(context, run_id, ConditionName.LOST_CONTACT, "first")
-    clock.use(lambda: NOW + timedelta(hours=1))
+    (first,) = (await conditions(context, run_id)).values()
     await show(context, run_id, ConditionName.LOST_CONTACT, "second")
     await show(context, run_id, ConditionName.LOST_CONTACT, "second")
     (shown,) = (await conditions(context, run_id)).values()
-    assert (shown.since, shown.text) == (NOW, "second")
+    assert (shown.since, shown.text) == (first.since, "second")
     assert [e.text for e in await events(context, run_id) if e.kind == "condition"] == ["LOST_CONTACT: first"]
+
+
+async def test_what_is_due_and_how_long_it_was_shown_is_by_the_clock_of_the_database(context: Context) -> None:
+    """A gateway whose clock is a day wrong gives up no run too early and tells MLflow in time."""
+    run_id = await make(context)
+    run = await put(context, run_id, state="QUEUED")
+    clock.use(lambda: datetime.now(UTC) + timedelta(days=1))
+    await show(context, run_id, ConditionName.JOB_MISSING, "gone")
+    async with context.db.transaction() as session:
+        await move(session, run, Move(State.RUNNING, "x", {}))
+        assert await shown_for(session, [run_id], -5, ConditionName.JOB_MISSING) == {run_id}
+        assert await shown_for(session, [run_id], 60, ConditionName.JOB_MISSING) == set()
+    due = (await row(context, run_id)).tracking_due_at
+    assert due is not None
+    assert due < datetime.now(UTC) + timedelta(minutes=1)
+
+
+async def test_no_contact_counts_from_its_first_kind(context: Context) -> None:
+    run_id = await make(context)
+    await show(context, run_id, ConditionName.LOST_CONTACT, "away")
+    since = (await conditions(context, run_id))["LOST_CONTACT"].since
+    async with context.db.transaction() as session:
+        await no_contact(session, run_id, ConditionName.NEEDS_LOGIN, "refused")
+    (shown,) = (await conditions(context, run_id)).values()
+    assert (shown.name, shown.since, shown.text) == ("NEEDS_LOGIN", since, "refused")
 
 
 async def test_a_condition_that_ends_says_so_once(context: Context) -> None:
