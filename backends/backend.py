@@ -1,8 +1,8 @@
 """The contract that every backend keeps; `backends.contract` is the suite that checks it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from backends.spec import (
     CodeBundle,
@@ -39,6 +39,18 @@ class CredentialSource(Protocol):
 
     async def refused(self, credential: Credential, text: str) -> None:
         """Record that the site refused this version: no path uses it again until its owner acts."""
+        ...
+
+
+@runtime_checkable
+class RenewingSource(Protocol):
+    """A `CredentialSource` that keeps what was renewed: tokens that end, and refresh tokens that work once."""
+
+    async def renew(self, credential: Credential, renewed: Callable[[Credential], Awaitable[Credential]]) -> Credential:
+        """Under a lock over all gateways: when `credential` is still the newest, call `renewed` with it, which asks
+        the issuer, and store `secret`, `expires_at` and `renewal` of the answer. Returns the newest credential.
+
+        It stays the same version: the owner gave nothing new. Raises what `renewed` raises."""
         ...
 
 
@@ -118,7 +130,10 @@ class Backend(Protocol):
         ...
 
     async def remove(self, handle: Handle, area: FileArea = "run") -> None:
-        """Remove the directory of the run (or attempt) and all below it. Repeatable; gone already is no error."""
+        """Remove the directory of the run and all below it, or what an attempt keeps besides its fence: no copy of it
+        can run after that. Repeatable; gone already is no error.
+
+        A handle without a location stands for what a `prepare` of its tag left that did not return."""
         ...
 
 

@@ -39,15 +39,33 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
+class Renewal:
+    """How an OIDC access token is renewed: OAuth 2.0, section 6, at the token endpoint of its issuer."""
+
+    token_url: str
+    client_id: str
+    refresh_token: str = field(repr=False)
+    client_secret: str | None = field(default=None, repr=False)
+    scope: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Credential:
     """One version of a user's credential. Its repr holds no secret."""
 
     version: int
-    method: Literal["ssh-key", "password", "token", "none"]
+    method: Literal["ssh-key", "password", "token", "oidc", "none"]
     login_name: str | None = None
     secret: str | None = field(default=None, repr=False)
+    """Private key, password or token."""
     passphrase: str | None = field(default=None, repr=False)
     certificate: str | None = None
+    expires_at: datetime | None = None
+    """When the access token of `oidc` ends."""
+    renewal: Renewal | None = None
+    """Only for `oidc`."""
+    group: str | None = None
+    """Group or project that the user acts for, where the site offers several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +174,8 @@ class Phase(StrEnum):
     RUNNING = "RUNNING"
     ENDED = "ENDED"
     MISSING = "MISSING"
-    """The site answered and does not know the job, and no evidence of an end was found."""
+    """The site answered and does not know the job, and no evidence of an end was found. `site_state` is then what its
+    accounting still says, if anything."""
 
 
 class EvidenceSource(StrEnum):
@@ -186,6 +205,8 @@ class Outcome:
     signal: int | None = None
     text: str = ""
     """The site's own words, e.g. `TIMEOUT 0:15`."""
+    sentence: str = ""
+    """Plain words with the next step, where the backend knows more than the reason says."""
 
 
 @dataclass(frozen=True, slots=True)

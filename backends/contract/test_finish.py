@@ -1,11 +1,13 @@
 """`finish` and `remove`: after the end, and again."""
 
+from contextlib import suppress
+
 import pytest
 
 from backends.contract.case import BackendCase
 from backends.contract.deeds import AppendsTo, Exits
-from backends.errors import InvalidJob, JobNotFound
-from backends.spec import Phase
+from backends.errors import BackendError, InvalidJob, JobNotFound
+from backends.spec import Handle, Phase
 
 
 async def test_finish_removes_the_secrets(backend_case: BackendCase) -> None:
@@ -46,3 +48,24 @@ async def test_removed_and_removed_again(backend_case: BackendCase) -> None:
             with pytest.raises(JobNotFound):
                 await backend.stat(handle, "job.sh")
         await backend.finish(handle)
+
+
+async def test_what_a_prepare_left_is_removed_by_its_tag_alone(backend_case: BackendCase) -> None:
+    async with backend_case.open() as backend:
+        handle = await backend_case.prepared(backend, backend_case.spec(secrets={"TOKEN": "s3cret"}))
+        for _ in range(2):
+            await backend.remove(Handle(handle.tag, ""), "attempt")
+            with pytest.raises(JobNotFound):
+                await backend.stat(handle, "env")
+
+
+async def test_no_copy_runs_after_its_attempt_was_removed(backend_case: BackendCase) -> None:
+    spec = backend_case.spec()
+    async with backend_case.open() as backend:
+        handle = await backend_case.prepared(backend, spec)
+        await backend.remove(handle, "attempt")
+        with suppress(BackendError):
+            ref = await backend.start(handle)
+            await backend_case.until(backend, ref, Phase.ENDED)
+        later = await backend_case.prepared(backend, backend_case.next_attempt(spec))
+        assert await backend_case.starts(backend, later) == 0

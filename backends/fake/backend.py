@@ -47,7 +47,7 @@ class FakeBackend:
         async with self._around("prepare"):
             if spec.code.sha256 not in self.site.cache:
                 raise InvalidJob("The code is not staged.", reason=Reason.STAGE_IN_FAILED)
-            location = f"{self.site.root}/{spec.run_id}/{spec.attempt}"
+            location = self._location(spec.tag)
             run = self.site.runs[spec.run_id]
             attempt = self.site.attempts.setdefault(location, FakeAttempt(location, run, str(spec.attempt)))
             async with attempt.serial:
@@ -103,7 +103,8 @@ class FakeBackend:
             "fence": attempt.fences[0] if attempt and attempt.fences else None,
         }
         if job is None:
-            return JobStatus(ref, Phase.MISSING, **common)  # type: ignore[arg-type]
+            behind = self.site.accounting.get(ref.id, "")
+            return JobStatus(ref, Phase.MISSING, behind, **common)  # type: ignore[arg-type]
         return JobStatus(
             ref,
             job.phase,
@@ -159,13 +160,18 @@ class FakeBackend:
 
     async def remove(self, handle: Handle, area: FileArea = "run") -> None:
         async with self._around("remove"):
+            location = handle.location or self._location(handle.tag)
             if area == "attempt":
-                self.site.attempts.pop(handle.location, None)
+                self.site.attempts.pop(location, None)
                 return
-            top = dirname(handle.location)
+            top = dirname(location)
             self.site.runs.pop(basename(top), None)
             for location in [location for location in self.site.attempts if dirname(location) == top]:
                 del self.site.attempts[location]
+
+    def _location(self, tag: str) -> str:
+        run, _, attempt = tag.removeprefix("mantik-").rpartition("-")
+        return f"{self.site.root}/{run}/{attempt}"
 
     def _area(self, handle: Handle, path: str, area: FileArea) -> tuple[dict[str, bytearray], dict[str, str], str]:
         """The files below an area and their identities, by path, and the path asked for, which stays inside."""

@@ -24,6 +24,8 @@ class FakeSite:
         self.runs: dict[str, FakeFiles] = defaultdict(FakeFiles)
         self.attempts: dict[str, FakeAttempt] = {}
         self.jobs: dict[str, FakeJob] = {}
+        self.accounting: dict[str, str] = {}
+        """What accounting still says of jobs that the site no longer knows."""
         self.queues: tuple[Queue, ...] = (Queue("batch", default=True),)
         self.accounts: tuple[Account, ...] = (Account("acct", default=True),)
         self._programs: dict[str, Program] = {}

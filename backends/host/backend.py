@@ -61,6 +61,7 @@ class HostBackend:
         self._staging: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._staged: dict[str, float] = {}
         """When the site last said that it has the code of a hash."""
+        self._next_submit: dict[Handle, int] = {}
         self._lagging: Counter[JobRef] = Counter()
         self._root = ""
 
@@ -170,7 +171,8 @@ class HostBackend:
 
     async def start(self, handle: Handle) -> JobRef:
         submit = self._scheduler.submit(handle.tag)
-        for k in range(1, MOST_SUBMITS):
+        # The commands before are known to have submitted nothing.
+        for k in range(self._next_submit.pop(handle, 1), MOST_SUBMITS):
             kind, answer = await self._submit(handle, submit, k)
             if answer is None:
                 return await self._unanswered(handle, kind)
@@ -180,6 +182,7 @@ class HostBackend:
                 # That command surely submitted nothing, so another one may follow it: now, when it was an earlier
                 # call's, and at the next call when it was ours.
                 if kind == "fresh":
+                    self._next_submit[handle] = k + 1
                     raise
             except SubmitUncertain:
                 found = await self.find(handle.tag)
@@ -295,8 +298,10 @@ class HostBackend:
         if record is None or record.phase is Phase.ENDED:
             record = history.get(ref.id) or record
         live = record is not None and record.phase is not Phase.ENDED and ref.id in queue
+        behind = ""
         if record is not None and record.phase is not Phase.ENDED and not live:
             # Accounting is behind: it still shows as live what the queue has let go.
+            behind = record.state
             record = None
         outcome = None if live else decide(ref.id, record, files)
         if outcome and record is None and self._lags(ref, outcome):
@@ -313,7 +318,7 @@ class HostBackend:
         return JobStatus(
             ref=ref,
             phase=phase,
-            site_state=record.state if record else "",
+            site_state=record.state if record else behind,
             pending_reason=record.pending_reason if record else "",
             restarts=record.restarts if record else 0,
             submitted_at=record.submitted_at if record else None,
@@ -363,6 +368,8 @@ class HostBackend:
         return checked(await self._shell.run("read", *words, time_limit=120), f"read {path}")
 
     async def remove(self, handle: Handle, area: FileArea = "run") -> None:
+        if not handle.location:
+            handle = Handle(handle.tag, await self._location(handle.tag))
         done = await self._shell.run("remove", *Place.of(handle).words, area, time_limit=600)
         if done.code != 65:
             checked(done, "remove the directory")

@@ -50,9 +50,16 @@ inside() { # PATH: REPLY is the real path, below the present directory
 fences() { local f; for f in fence.*; do [ -e "$f" ] && printf '%s\n' "${f#fence.}"; done; return 0; }
 
 # ------------------------------------------------------------------ check, stage
+own() { # DIRECTORY that we are in: who else may write in it could change the job scripts of this account
+  [ -O . ] ||
+    fail "the work directory $1 belongs to $(stat -c %U .), not to $(id -un); set another one, such as \$HOME/mantik"
+  [ -z "$(find . -maxdepth 0 -perm /022)" ] ||
+    fail "other accounts may write in the work directory $1; run \`chmod go-w\` on it there, or set another one"
+}
 check() { # ROOT
   mkdir -p -- "$1" || exit 1
   cd -- "$1" || exit 1
+  own "$1"
   local probe=.probe.$$
   if ! printf '%4096s' '' >"$probe"; then rm -f "$probe"; fail "cannot write in $1"; fi
   rm -f "$probe"
@@ -103,6 +110,7 @@ lay_ticket() {
 layout() { # ROOT RUN N SHA LINEAGE ticket|then: code and files of the attempt, a tar of them on stdin; its ticket
   run_name "$2"; attempt_name "$3"; run_name "$5"
   into_root "$1"
+  own "$1"
   [ -d "$2/code" ] || [ -e "cache/$4.tar.gz" ] || exit 65
   mkdir -p -- "$2/inputs" "$2/outputs" "$2/$3" "lineage/$5/checkpoint" || exit 1
   if [ ! -d "$2/code" ]; then
@@ -253,7 +261,25 @@ list_files() { # ROOT RUN N AREA PATH
 }
 remove() { # ROOT RUN N AREA
   run_name "$2"; attempt_name "$3"; into_root "$1"
-  case $4 in attempt) rm -rf -- "./${2:?}/${3:?}" ;; run) rm -rf -- "./${2:?}" ;; *) usage "bad area $4" ;; esac
+  case $4 in attempt) hollow "$2/$3" ;; run) stop_commands "./${2:?}"/[0-9]*; rm -rf -- "./${2:?}" ;; *) usage "bad area $4" ;; esac
+}
+hollow() { # RUN/N: nothing stays but the seized fence, so that a gateway that wakes up late lays no ticket again
+  cd -- "$1" 2>/dev/null || return 0
+  stop_commands .
+  lay_ticket || exit 75
+  mv -T -- ticket fence.revoked 2>/dev/null
+  find . -mindepth 1 -maxdepth 1 ! -name laid ! -name 'fence.*' -exec rm -rf -- {} +
+}
+stop_commands() { # ATTEMPT...: login-node commands that still run on this host
+  local attempt host pid code
+  for attempt in "$@"; do
+    [ ! -e "$attempt/before.exit" ] || continue
+    read -r host pid 2>/dev/null <"$attempt/before.started/process" || continue
+    code=$(readlink "/proc/$pid/cwd" 2>/dev/null) || continue
+    # The number may be another process's by now: ours works in the code of this run.
+    [ "$host" = "$(hostname)" ] && [ "$code" = "$(realpath -- "$attempt/../code" 2>/dev/null)" ] || continue
+    signal_session "$pid" TERM ''
+  done
 }
 forget() { into_attempt "$1" "$2" "$3"; rm -f -- env; }
 

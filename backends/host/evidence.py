@@ -63,7 +63,7 @@ def parse_evidence(text: str) -> Mapping[str, Files] | None:
             files.exit = parse_exit(value)
         elif kind == "site_exit":
             first = value.split(" ")[0]
-            files.site_exit = int(first) if first.isdecimal() else None
+            files.site_exit = int(first) if first.isdecimal() and len(first) <= 3 else None
         elif kind == "time_limit":
             files.time_limit = True
         elif kind == "disk_full":

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from backends.host.backend import HostBackend
 from backends.host.local_shell import LocalShell
 from backends.host.scheduler import Command, Record
 from backends.reasons import Reason
-from backends.spec import Handle, JobRef, JobSpec, Phase, Revoked, Site
+from backends.spec import FileArea, Handle, JobRef, JobSpec, Phase, Revoked, Site
 from tests.contract.test_local import LocalCase
 
 
@@ -180,7 +180,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 64 KiB and 40 inodes."""
     path = tmp_path / "small"
     path.mkdir()
-    options = "size=64k,nr_inodes=40"
+    options = "mode=700,size=64k,nr_inodes=40"
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path)], capture_output=True, check=False)
     if done.returncode:
         pytest.skip("only root can mount a small file system")
@@ -218,3 +218,40 @@ async def test_on_a_disk_that_filled_up_the_fence_still_works(host: Host, small_
     assert isinstance(await host.backend.revoke(handle), Revoked)
     # It passes the fence, and then cannot write its mark.
     assert list(await host.case.copies(other, 2)).count(DUPLICATE_EXIT_CODE) == 1
+
+
+async def until(check: Callable[[], bool]) -> None:
+    for _ in range(200):
+        if check():
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail("not in 10 s")
+
+
+@pytest.mark.parametrize("area", ["attempt", "run"])
+async def test_commands_that_still_run_on_the_login_node_end_with_their_directory(
+    tmp_path: Path, area: FileArea
+) -> None:
+    case = LocalCase(tmp_path)
+    pid = tmp_path / "pid"
+    command = f"echo $BASHPID >{pid}.part; mv {pid}.part {pid}; sleep 300"
+    spec = case.spec(environment={"PreRunCommandOnLoginNode": [command]})
+    async with case.open() as backend:
+        waiting = asyncio.create_task(case.prepared(backend, spec))
+        await until(pid.exists)
+        waiting.cancel()
+        await backend.remove(Handle(spec.tag, ""), area)
+        process = Path("/proc", pid.read_text().strip())
+        await until(lambda: not process.exists())
+
+
+async def test_a_gateway_that_wakes_up_late_lays_no_ticket_in_a_removed_attempt(tmp_path: Path) -> None:
+    case = LocalCase(tmp_path)
+    spec = case.spec()
+    async with case.open() as backend:
+        handle = await case.prepared(backend, spec)
+        await backend.remove(handle, "attempt")
+        assert {path.name for path in Path(handle.location).iterdir()} == {"laid", "fence.revoked"}
+        assert await case.prepared(backend, spec) == handle
+        with pytest.raises(SubmitUncertain, match="can never run"):
+            await backend.start(handle)

@@ -44,6 +44,39 @@ def test_a_variable_of_login_shells_is_found(tmp_path: Path) -> None:
     assert f"root={tmp_path}/scratch/mantik" in done.stdout.splitlines()
 
 
+CHECK = ("check",)
+LAYOUT = ("layout", "run", "1", "0" * 64, "lineage", "then")
+
+
+@pytest.mark.parametrize("verb", [CHECK, LAYOUT])
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o1777])
+def test_a_work_directory_in_which_others_write_is_refused(verb: tuple[str, ...], mode: int, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    work.chmod(mode)
+    done = entry(verb[0], str(work), *verb[1:])
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"mantik: other accounts may write in the work directory {work}; "
+        "run `chmod go-w` on it there, or set another one\n"
+    )
+    work.chmod(0o755)
+    assert "other accounts" not in entry(verb[0], str(work), *verb[1:]).stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make a directory of another account")
+@pytest.mark.parametrize("verb", [CHECK, LAYOUT])
+def test_a_work_directory_of_another_account_is_refused(verb: tuple[str, ...], tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    os.chown(work, 65534, 65534)
+    done = entry(verb[0], str(work), *verb[1:])
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"mantik: the work directory {work} belongs to nobody, not to root; set another one, such as $HOME/mantik\n"
+    )
+
+
 def test_a_variable_that_is_nowhere_is_named() -> None:
     done = entry("check", "$NO_SUCH/mantik")
     assert done.returncode == 1

@@ -84,3 +84,12 @@ def test_tag_goes_on_the_command_line_and_the_users_defaults_do_not() -> None:
     assert argv[-4:] == ("--parsable", "--job-name=mantik-r1-1", "--comment=mantik-r1-1", "job.sh")
     assert argv[0] == "env"
     assert argv[argv.index("SBATCH_ACCOUNT") - 1] == "-u"
+
+
+def test_a_try_that_may_have_arrived_counts_more_than_one_that_did_not() -> None:
+    stderr = (
+        "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation\n"
+        "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)\n"
+    )
+    with pytest.raises(SubmitUncertain):
+        SUBMIT.parse(1, "", stderr)
