@@ -37,7 +37,26 @@ class Variable:
         return f"END_{self.name}_{digest[:16]}"
 
 
-def render_script(request: JobRequest, directives: Sequence[str] = ()) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a kind of site has the parts of a run, as the shell sees it from the attempt's directory."""
+
+    run: str = "${PWD%/*}"
+    """Directory of code/, inputs/ and outputs/."""
+    lineages: str = "${mantik_run%/*}/lineage"
+    log: str = ""
+    """File that the script appends all output to; empty where the site's own redirection leads there."""
+    exit_code: str = ""
+    """File for the exit code that the site reads besides; empty where it needs none."""
+
+    @property
+    def one_directory(self) -> bool:
+        """Each attempt has all of its run in its own directory. The code comes there as `code-<sha256>.tar.gz`, which
+        the script unpacks; and it writes down which symbolic links there are, for the site does not tell."""
+        return self.run == "$PWD"
+
+
+def render_script(request: JobRequest, directives: Sequence[str] = (), places: Places = Places()) -> bytes:
     """The script of a request, after `#SBATCH` directives where the site has them.
 
     Raises InvalidJob with reason INVALID_CONFIG for what no shell can carry."""
@@ -45,6 +64,7 @@ def render_script(request: JobRequest, directives: Sequence[str] = ()) -> bytes:
     environment = config.environment
     text = _template().render(
         directives=directives,
+        places=places,
         run_id=request.run_id,
         lineage_id=request.lineage_id,
         git_ref=request.git_ref,

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from backends.batch_script.states import ending, phase
 from backends.host.scheduler import Record
 from backends.slurm.answers import SEPARATOR, moment, rows, unavailable
 from backends.slurm.environment import command
-from backends.slurm.states import ending, phase
 from backends.spec import Phase
 
 NO_ACCOUNTING = "accounting storage is disabled"

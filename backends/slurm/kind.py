@@ -5,9 +5,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.resources import files
 
 from backends.backend import Backend, CredentialSource
+from backends.batch_script.directives import directives
 from backends.job_script import render_script
 from backends.slurm.backend import SlurmBackend
-from backends.slurm.directives import directives
 from backends.slurm.scheduler import SlurmScheduler
 from backends.slurm.ssh.shell import SshShell
 from backends.spec import JobRequest, RenderedJob, Site

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from backends.batch_script.states import ending, left_queue, phase
 from backends.host.scheduler import Record
 from backends.slurm.answers import SEPARATOR, moment, number, rows, unavailable
 from backends.slurm.environment import QUEUE_FILTERS, command
-from backends.slurm.states import ending, left_queue, phase
 from backends.spec import Phase
 
 UNKNOWN_ONLY = "Invalid job id specified"

@@ -1,8 +1,8 @@
 import pytest
 
+from backends.batch_script.tasks import Tasks, tasks_of
 from backends.errors import InvalidJob
 from backends.reasons import Reason
-from backends.slurm.tasks import Tasks, tasks_of
 from tests.backends.slurm.requests import request
 
 

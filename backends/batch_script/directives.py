@@ -2,10 +2,10 @@
 
 from math import ceil
 
+from backends.batch_script import values
+from backends.batch_script.tasks import tasks_of
 from backends.errors import InvalidJob
 from backends.reasons import Reason
-from backends.slurm import values
-from backends.slurm.tasks import tasks_of
 from backends.spec import JobRequest
 
 FIXED = (

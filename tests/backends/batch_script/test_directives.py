@@ -2,9 +2,9 @@ import re
 
 import pytest
 
+from backends.batch_script.directives import FIXED, directives
 from backends.errors import InvalidJob
 from backends.slurm import kind
-from backends.slurm.directives import FIXED, directives
 from tests.backends.slurm.requests import request
 
 

@@ -1,8 +1,8 @@
 import pytest
 
+from backends.batch_script import values
 from backends.errors import InvalidJob
 from backends.reasons import Reason
-from backends.slurm import values
 
 
 @pytest.mark.parametrize(
