@@ -7,12 +7,14 @@ whatever process or clone that is.
 import fcntl
 import json
 import os
+import ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+import httpx
 import pytest
 
 from backends.spec import Site
@@ -81,15 +83,114 @@ def postgres_url() -> Iterator[str]:
         yield settings.strip().splitlines()[-1]
 
 
+@dataclass(frozen=True, slots=True)
+class UnicoreSite:
+    """The settings that `tests/sites/unicore env` prints. A user's password is `<user>-password`."""
+
+    url: str
+    ca: str
+    name: str
+    version: str
+    user: str
+    password: str
+    other_user: str
+    other_password: str
+    user_without_account: str
+    """May log in; the server calls her anonymous."""
+    operator: str
+    """May switch submission off."""
+    jobs: str
+    """Directory of the jobs' directories, on this machine."""
+    scratch: str
+    """Directory that tests and jobs write to alike."""
+    log: str
+    directory: str
+
+    def site(self, **changes: object) -> Site:
+        """As an operator would write it down."""
+        values: dict[str, object] = {
+            "id": f"unicore-{self.name}",
+            "name": f"unicore-{self.name}",
+            "kind": "unicore",
+            "url": self.url,
+            "options": {"tlsCa": Path(self.ca).read_text(), "rawJobsAllowed": True},
+        }
+        return Site(**(values | changes))  # type: ignore[arg-type]
+
+    @property
+    def server_pid(self) -> int:
+        return int((Path(self.directory) / "server.pid").read_text())
+
+    def kill(self) -> None:
+        """kill -9 of the server alone; its jobs go on. Of `unicore_to_kill` only: the other servers are shared."""
+        _site("unicore", "kill", self.name)
+
+    def up(self) -> None:
+        """Starts a server that was killed, with the jobs that it remembers, at the same address."""
+        _site("unicore", "up", self.name)
+
+    @contextmanager
+    def submission_off(self, message: str) -> Iterator[None]:
+        """The operator has switched submission off. A restart of the server switches it on again."""
+        self._switch_submission(message)
+        try:
+            yield
+        finally:
+            self._switch_submission("")
+
+    def _switch_submission(self, message: str) -> None:
+        """The server knows only a toggle: off with a message, on without one."""
+        with httpx.Client(
+            auth=(self.operator, f"{self.operator}-password"),
+            verify=ssl.create_default_context(cafile=self.ca),
+            headers={"Accept": "application/json"},
+        ) as client:
+            said = client.get(self.url).raise_for_status().json()["server"]["jobSubmission"]
+            if said["enabled"] is not bool(message):
+                return
+            actions = self.url.removesuffix("/core") + "/admin/actions/ToggleJobSubmission"
+            client.post(actions, json={"message": message} if message else {}).raise_for_status()
+
+
+@pytest.fixture(scope="session")
+def unicore_11() -> Iterator[UnicoreSite]:
+    """A running UNICORE/X 11.0.0."""
+    with running("unicore", "11") as settings:
+        yield UnicoreSite(**json.loads(settings))
+
+
+@pytest.fixture(scope="session")
+def unicore_10() -> Iterator[UnicoreSite]:
+    """A running UNICORE/X 10.2.0."""
+    with running("unicore", "10") as settings:
+        yield UnicoreSite(**json.loads(settings))
+
+
+@pytest.fixture(scope="session", params=["11", "10"], ids=["unicore-11", "unicore-10"])
+def unicore_site(request: pytest.FixtureRequest) -> UnicoreSite:
+    """A running UNICORE/X server, of each version in turn."""
+    site: UnicoreSite = request.getfixturevalue(f"unicore_{request.param}")
+    return site
+
+
+@pytest.fixture(scope="session", params=["11-kill", "10-kill"])
+def unicore_to_kill(request: pytest.FixtureRequest) -> Iterator[UnicoreSite]:
+    """A server of each version in turn that no other tests use; a test leaves it up."""
+    with running("unicore", request.param) as settings:
+        yield UnicoreSite(**json.loads(settings))
+
+
 @contextmanager
-def running(name: str) -> Iterator[str]:
-    """What `tests/sites/NAME up` prints. The shared lock says that the server is in use, until the process ends."""
-    users = _open(STATE / f"{name}.users")
+def running(name: str, *which: str) -> Iterator[str]:
+    """What `tests/sites/NAME up WHICH` prints. The shared lock says that the server is in use, until the process
+    ends."""
+    state = "-".join((name, *which))
+    users = _open(STATE / f"{state}.users")
     try:
         fcntl.flock(users, fcntl.LOCK_SH)
-        yield _site(name, "up")
-        if _last(users) and not (STATE / name / "keep").exists():
-            _site(name, "down")
+        yield _site(name, "up", *which)
+        if _last(users) and not (STATE / state / "keep").exists():
+            _site(name, "down", *which)
     finally:
         os.close(users)
 
@@ -112,9 +213,9 @@ def _last(users: int) -> bool:
     return True
 
 
-def _site(name: str, verb: str) -> str:
+def _site(name: str, verb: str, *which: str) -> str:
     environment = os.environ | {"UNTIL_UNUSED": "1"}
-    done = subprocess.run([SITES / name, verb], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run([SITES / name, verb, *which], env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        pytest.fail(f"tests/sites/{name} {verb} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        pytest.fail(f"tests/sites/{name} {verb} {' '.join(which)} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     return done.stdout

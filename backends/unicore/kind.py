@@ -1,0 +1,42 @@
+"""The kind of site `unicore`: what the entry point `mantik.backends` names."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from backends.backend import Backend, CredentialSource
+from backends.spec import JobRequest, RenderedJob, Site
+from backends.unicore.backend import UnicoreBackend
+from backends.unicore.description import describe
+from backends.unicore.raw import script
+from backends.unicore.transport import Channel
+
+
+class UnicoreKind:
+    """See `backends.backend.BackendKind`."""
+
+    name = "unicore"
+
+    def render(self, request: JobRequest) -> RenderedJob:
+        environment = request.config.environment
+        description = describe(request)
+        return RenderedJob(
+            script=script(request),
+            submit_command=description.words,
+            login_commands_before=environment.pre_run_command_on_login_node,
+            login_commands_after=environment.post_run_command_on_login_node,
+            project_path=request.project_path,
+            git_ref=request.git_ref,
+            warnings=description.warnings,
+        )
+
+    def open(self, site: Site, credentials: CredentialSource) -> AbstractAsyncContextManager[Backend]:
+        return _opened(site, credentials)
+
+
+@asynccontextmanager
+async def _opened(site: Site, credentials: CredentialSource) -> AsyncIterator[Backend]:
+    backend = UnicoreBackend(Channel(site, credentials), site)
+    try:
+        yield backend
+    finally:
+        await backend.aclose()

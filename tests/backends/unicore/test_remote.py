@@ -1,0 +1,156 @@
+"""UNICORE in remote mode, in front of Slurm: the contract, and what was recorded there, on a fake that behaves so."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from backends.backend import CredentialSource
+from backends.contract import HostCase, Prints, WaitsFor
+from backends.contract.suite import *  # noqa: F403
+from backends.reasons import Reason
+from backends.spec import Credential, Handle, Phase, Result, Site
+from backends.unicore import kind, watch
+from tests.backends.slurm.ssh.credentials import Credentials
+from tests.backends.unicore.certificate import self_signed
+from tests.backends.unicore.remote_fake import BEYOND, Job, RemoteFake, remote_fake
+
+
+class RemoteCase(HostCase):
+    kind = kind
+    patience = 30.0
+    account = "proj1"
+
+    def __init__(self, folder: Path, there: RemoteFake) -> None:
+        super().__init__(folder)
+        self.there = there
+        work = str(folder / "work")
+        self.site = Site(
+            "remote", "remote", "unicore", url=there.url, work_directory=work, options={"caCertificate": there.ca}
+        )
+
+    def config(self, environment: Mapping[str, object]) -> Mapping[str, object]:
+        resources = {"Queue": "batch", "Runtime": "10m"}
+        return {"UnicoreApiUrl": self.there.url, "Resources": resources, "Environment": environment}
+
+    def credentials(self) -> CredentialSource:
+        return Credentials(Credential(1, "password", self.there.user, self.there.password))
+
+    def job(self, handle: Handle) -> Job:
+        return self.there.jobs[handle.location.rpartition("/")[2]]
+
+    async def release(self, handle: Handle, name: str) -> None:
+        outputs = self.job(handle).directory / "outputs"
+        await seen(outputs.is_dir)
+        outputs.joinpath(name).touch()
+
+    async def copies(self, handle: Handle, count: int) -> Sequence[int]:
+        directory = self.job(handle).directory
+        jobs = [
+            await asyncio.create_subprocess_exec("bash", "job.sh", cwd=directory, env=self.surroundings())
+            for _ in range(count)
+        ]
+        return [await job.wait() for job in jobs]
+
+
+async def seen(happened: Callable[[], bool]) -> None:
+    """Wait until it is so, for as long as the case has patience."""
+    async with asyncio.timeout(RemoteCase.patience):
+        while True:
+            if happened():
+                return
+            await asyncio.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return self_signed(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture
+async def backend_case(tmp_path: Path, certificate: tuple[Path, Path]) -> AsyncIterator[RemoteCase]:
+    async with remote_fake(tmp_path / "remote", *certificate) as there:
+        yield RemoteCase(tmp_path, there)
+        assert there.hung == 0, "a range beyond the end of a file was asked for"
+        assert there.strayed == 0, "a file was sent before the directory was there"
+
+
+async def test_a_job_that_the_site_submits_twice_runs_once(backend_case: RemoteCase) -> None:
+    async with backend_case.open() as backend:
+        handle = await backend_case.prepared(backend, backend_case.spec(WaitsFor("go")))
+        backend_case.there.double = True
+        ref = await backend.start(handle)
+        await backend_case.running(backend, ref)
+        assert (await backend_case.until(backend, ref, Phase.RUNNING)).fence == ref.id
+        await backend_case.release(handle, "go")
+        status = await backend_case.until(backend, ref, Phase.ENDED)
+        assert status.outcome is not None
+        assert status.outcome.result is Result.FINISHED
+        assert await backend_case.starts(backend, handle) == 1
+        assert len(backend_case.job(handle).copies) == 2
+
+
+async def test_a_duplicate_that_ends_first_does_not_end_the_run(backend_case: RemoteCase) -> None:
+    """The server knows of the second copy only, which ends at once: the first is followed by its files."""
+    async with backend_case.open() as backend:
+        handle = await backend_case.prepared(backend, backend_case.spec(WaitsFor("go")))
+        backend_case.there.double = True
+        ref = await backend.start(handle)
+        await backend_case.running(backend, ref)
+        await seen(lambda: backend_case.job(handle).status == "FAILED")
+        for _ in range(4):
+            assert (await backend.poll([ref]))[ref].phase is Phase.RUNNING
+        await backend_case.release(handle, "go")
+        status = await backend_case.until(backend, ref, Phase.ENDED)
+        assert status.outcome is not None
+        assert (status.outcome.result, status.outcome.exit_code) == (Result.FINISHED, 0)
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "result"),
+    [
+        ("TIMEOUT", Reason.TIME_LIMIT, Result.FAILED),
+        ("OUT_OF_MEMORY", Reason.OUT_OF_MEMORY, Result.FAILED),
+        ("NODE_FAIL", Reason.NODE_FAILURE, Result.FAILED),
+        ("CANCELLED", Reason.CANCELLED_ON_SITE, Result.CANCELLED),
+    ],
+)
+async def test_an_end_in_slurm_is_known_while_the_server_is_silent(
+    backend_case: RemoteCase, monkeypatch: pytest.MonkeyPatch, state: str, reason: Reason, result: Result
+) -> None:
+    monkeypatch.setattr(watch, "SILENT", timedelta(seconds=0.2))
+    monkeypatch.setattr(watch, "DETAILS_EVERY", timedelta(seconds=0.2))
+    async with backend_case.open() as backend:
+        ref = await backend_case.started(backend, Prints("begun\n"), WaitsFor("never"))
+        await backend_case.running(backend, ref)
+        await backend_case.until(backend, ref, Phase.RUNNING)
+        job = backend_case.job(ref.handle)
+        backend_case.there.slurm_ends(job, state)
+        status = await backend_case.until(backend, ref, Phase.ENDED)
+        assert job.status == "RUNNING"  # for the server
+        assert status.outcome is not None
+        assert (status.outcome.result, status.outcome.reason) == (result, reason)
+
+
+async def test_an_end_without_a_word_takes_its_cause_from_slurm(backend_case: RemoteCase) -> None:
+    async with backend_case.open() as backend:
+        ref = await backend_case.started(backend, WaitsFor("never"))
+        await backend_case.running(backend, ref)
+        job = backend_case.job(ref.handle)
+        backend_case.there.slurm_ends(job, "OUT_OF_MEMORY")
+        await seen(lambda: job.status == "FAILED")
+        outcome = (await backend_case.until(backend, ref, Phase.ENDED)).outcome
+        assert outcome is not None
+        assert outcome.reason is Reason.OUT_OF_MEMORY
+        assert BEYOND in outcome.text
+
+
+async def test_a_log_that_shrank_between_two_looks_is_not_asked_for_beyond_its_end(backend_case: RemoteCase) -> None:
+    async with backend_case.open() as backend:
+        status = await backend_case.ended(backend, Prints("0123456789"))
+        log = backend_case.job(status.ref.handle).directory / "mantik.log"
+        log.write_bytes(b"01")
+        assert await backend.read(status.ref.handle, "mantik.log", 5, 100) == b""
+        assert await backend.read(status.ref.handle, "mantik.log", 1, 100) == b"1"
