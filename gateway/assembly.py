@@ -13,6 +13,7 @@ from gateway.engine.engine import Engine, new_owner
 from gateway.engine.parts import Parts
 from gateway.engine.sites import Sites
 from gateway.git import GitStore
+from gateway.git_hosts import GitHosts
 from gateway.logs.blobs import DirectoryBlobs
 from gateway.migrations import upgrade
 from gateway.mlproject import ProjectReader
@@ -57,6 +58,8 @@ async def assembled(settings: Settings) -> AsyncIterator[Gateway]:
             private=settings.data_dir,
             known_hosts=settings.git_known_hosts,
             max_code_bytes=settings.max_code_bytes,
+            max_repository_bytes=settings.max_cache_bytes,
+            hosts=GitHosts(settings.allowed_git_hosts),
         )
         context = Context(
             settings=settings,
@@ -65,7 +68,7 @@ async def assembled(settings: Settings) -> AsyncIterator[Gateway]:
             access=AccessTokens([signing_key(key) for key in keys]),
             blobs=DirectoryBlobs(settings.data_dir / "blobs"),
             tracking=tracking,
-            planner=Planner(db, vault, git, projects, registry.kind, settings.allowed_git_hosts),
+            planner=Planner(db, vault, git, projects, registry.kind),
         )
         first_login = await _first_login(context)
         engine = _engine(context)
@@ -94,7 +97,7 @@ async def _tracking(settings: Settings, stack: AsyncExitStack) -> TrackingClient
         client = TrackingClient(settings.tracking_uri, seconds=settings.tracking_timeout_seconds)
     else:
         server = await stack.enter_async_context(MlflowServer(settings.data_dir / "mlflow"))
-        client = TrackingClient(lambda: server.uri, seconds=settings.tracking_timeout_seconds)
+        client = TrackingClient(server.uri, seconds=settings.tracking_timeout_seconds, socket=server.socket)
     stack.push_async_callback(client.close)
     return client
 

@@ -7,15 +7,20 @@ import asyncio
 import gzip
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from backends.spec import CodeBundle
-from gateway.git_login import GitLogin, SshHosts, login_environment
-from gateway.git_process import chunks_of_git, run_git
+from gateway.git_cache import entries, note_use, remove, to_evict
+from gateway.git_errors import GitError, explained, not_taken, too_large, words
+from gateway.git_hosts import GitHosts, PrivateHost
+from gateway.git_login import GitLogin, SshHosts, Way, login_environment, resolved
+from gateway.git_process import BLOCK, chunks_of_git, run_git
+from gateway.repositories.uri import as_url
 
 __all__ = ["GitError", "GitLogin", "GitStore", "Source"]
 
@@ -27,17 +32,6 @@ LARGEST_FILE = 2**20
 LARGEST_CODE = 2 * 2**30
 """Bytes of a commit's code before it is packed, unless the operator says another number."""
 ID = re.compile(r"[0-9a-fA-F]{7,64}")
-
-
-class GitError(Exception):
-    """Git could not do it; `text` holds its last words, secrets removed."""
-
-    def __init__(self, message: str, *, text: str = "", temporary: bool = False) -> None:
-        super().__init__(message)
-        self.message = message
-        self.text = text
-        self.temporary = temporary
-        """True when a retry may help (the host cannot be reached)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +54,8 @@ class GitStore:
         private: Path | None = None,
         known_hosts: Path | None = None,
         max_code_bytes: int = LARGEST_CODE,
+        max_repository_bytes: int | None = None,
+        hosts: GitHosts | None = None,
     ) -> None:
         """No local path below `private` (or `directory`) is ever read as a repository.
 
@@ -72,9 +68,11 @@ class GitStore:
         self.local_paths_allowed = local_paths_allowed
         self.private = (private or directory).resolve()
         self._max_code_bytes = max_code_bytes
+        self._max_repository_bytes = max_repository_bytes
+        self.hosts = hosts or GitHosts()
         own = directory / "known_hosts"
         own.touch(mode=0o600)
-        self._hosts = SshHosts(known_hosts or own, only_known=known_hosts is not None)
+        self._ssh_hosts = SshHosts(known_hosts or own, only_known=known_hosts is not None)
         self._locks: dict[str, asyncio.Lock] = {}
         self._asked: dict[tuple[str, str | None, str | None], asyncio.Future[str]] = {}
         self._described: dict[str, CodeBundle] = {}
@@ -88,6 +86,7 @@ class GitStore:
         mirror = self._mirror(source)
         # Only an id means the same for ever; a name is looked up there.
         if commit and ID.fullmatch(commit) and (known := await self._commit(mirror, commit)):
+            note_use(mirror)
             return known
         # Many runs of one branch at once share a fetch, which begins after each of them asked.
         key = (mirror.name, branch, commit)
@@ -126,20 +125,23 @@ class GitStore:
         mirror = self._mirror(source)
         key = hashlib.sha256("\0".join([mirror.name, commit, *exclude]).encode()).hexdigest()
         async with self._locks.setdefault(key, asyncio.Lock()):
-            path = self._bundles / f"{key}.tar.gz"
-            if path.exists() and key in self._described:
+            path = next(self._bundles.glob(f"{key}.*.tar.gz"), None)
+            if path is not None and key in self._described:
+                note_use(path)
                 return self._described[key]
-            if not path.exists():
+            if path is None:
                 specs = [".", *(f":(exclude,glob){p}" for p in _patterns(exclude))] if exclude else []
                 args = ["-C", str(mirror), "archive", "--format=tar", commit, *(["--", *specs] if specs else [])]
-                await self._pack(args, path)
-            found = await asyncio.to_thread(_describe, path)
+                found = await self._pack(args, key)
+            else:
+                note_use(path)
+                found = await asyncio.to_thread(_describe, path)
             self._described[key] = self._described[found.sha256] = found
             return found
 
-    async def _pack(self, args: Sequence[str], path: Path) -> None:
+    async def _pack(self, args: Sequence[str], key: str) -> CodeBundle:
         """Write what git archives as gzip, piece by piece; pieces of one size make the same bytes again."""
-        part, total, err = path.with_suffix(".part"), 0, bytearray()
+        part, total, err = self._bundles / f"{key}.part", 0, bytearray()
         try:
             with part.open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as out:
                 async with aclosing(chunks_of_git(args, TIME_LIMIT, err)) as chunks:
@@ -151,9 +153,10 @@ class GitStore:
                                 "List what a run does not need under Exclude in the backend config."
                             )
                         await asyncio.to_thread(out.write, chunk)
-            part.rename(path)
+            made = await asyncio.to_thread(_describe, part)
+            return replace(made, path=part.rename(self._bundles / f"{key}.{made.sha256}.tar.gz"))
         except ChildProcessError:
-            raise GitError("The code of the commit cannot be read.", text=_words(bytes(err))) from None
+            raise GitError("The code of the commit cannot be read.", text=words(bytes(err))) from None
         finally:
             part.unlink(missing_ok=True)
 
@@ -171,7 +174,21 @@ class GitStore:
     def kept(self, sha256: str) -> CodeBundle | None:
         """A bundle by the hash of its bytes, if this process described it and it is still there."""
         found = self._described.get(sha256)
-        return found if found is not None and found.path.exists() else None
+        if found is None or not found.path.exists():
+            return None
+        note_use(found.path)
+        return found
+
+    async def tidy(self, most: int, *, sources: Collection[tuple[str, str]], bundles: Collection[str]) -> None:
+        """Remove the longest unused mirrors and bundles until the rest has at most `most` bytes.
+
+        Those of `sources` (URI and cache key) and `bundles` (hashes) stay, and what was in use just now."""
+        found = await asyncio.to_thread(entries, (self._mirrors, self._bundles))
+        keep = {self._mirror(Source(uri, key)) for uri, key in sources}
+        keep |= {e.path for e in found if e.path.name.partition(".")[2].removesuffix(".tar.gz") in bundles}
+        for entry in to_evict(found, keep, most):
+            async with self._locks.setdefault(entry.path.name.partition(".")[0], asyncio.Lock()):
+                await asyncio.to_thread(remove, entry)
 
     def _mirror(self, source: Source) -> Path:
         return self._mirrors / hashlib.sha256(f"{source.uri}\0{source.cache_key}".encode()).hexdigest()[:32]
@@ -190,12 +207,15 @@ class GitStore:
         return f" It has: {', '.join(names[:10])}{' ...' if len(names) > 10 else ''}." if names else " It is empty."
 
     async def _fetch(self, source: Source, mirror: Path) -> None:
+        way = await self._way(source.uri)
         if not (mirror / "HEAD").exists():
             await run_git(["init", "--quiet", "--bare", "--initial-branch=main", str(mirror)], 30)
-        async with login_environment(source.login, source.uri, self._hosts) as environment:
+        async with login_environment(source.login, source.uri, self._ssh_hosts, way) as environment:
             allow = [f"--config-env=protocol.{p}.allow=MANTIK_ALWAYS" for p in self._protocols]
             # A redirect would take the login to a host of which its owner knows nothing.
             closed = ["-c", "protocol.allow=never", "-c", "http.followRedirects=false"]
+            if way is not None:
+                closed += ["-c", f"http.curloptResolve={resolved(way, urlsplit(source.uri).scheme)}"]
             base = ["-C", str(mirror), *closed, *allow]
             remote = ["--end-of-options", source.uri]
             code, out, err = await run_git([*base, "ls-remote", "--symref", *remote, "HEAD"], TIME_LIMIT, environment)
@@ -204,10 +224,33 @@ class GitStore:
                 if head and head.startswith("refs/heads/"):
                     await run_git(["-C", str(mirror), "symbolic-ref", "HEAD", head], 30)
                 refs = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]
-                fetch = [*base, "fetch", "--quiet", "--prune", "--no-write-fetch-head", "--update-head-ok"]
-                code, _, err = await run_git([*fetch, *remote, *refs], TIME_LIMIT, environment)
+                # One file for all, so that a limit for files is one for the repository.
+                words = ["--quiet", "--prune", "--no-write-fetch-head", "--update-head-ok"]
+                fetch = [*base, "-c", "fetch.unpackLimit=1", "fetch", *words]
+                largest = self._max_repository_bytes
+                code, _, err = await run_git([*fetch, *remote, *refs], TIME_LIMIT, environment, largest)
         if code:
-            raise _explain(source.uri, err)
+            written, limit = await asyncio.to_thread(_remove_halves, mirror), self._max_repository_bytes
+            if limit is not None and written > limit - BLOCK:
+                raise too_large(source.uri)
+            raise explained(source.uri, err)
+        note_use(mirror)
+
+    async def _way(self, uri: str) -> Way | None:
+        """To the host's public addresses; None where the operator named the host, or it is a path of this machine."""
+        if uri.startswith(("/", "file:")):
+            return None
+        parts = urlsplit(as_url(uri))
+        host = parts.hostname
+        if parts.scheme not in self._protocols or not host:
+            raise not_taken(uri)
+        try:
+            addresses = await self.hosts.addresses(host)
+        except PrivateHost as error:
+            raise GitError(f"uri: {error}") from None
+        except OSError as error:
+            raise GitError(f"{uri} cannot be reached now.", text=str(error), temporary=True) from None
+        return Way(host, parts.port, addresses) if addresses else None
 
 
 def _patterns(exclude: Sequence[str]) -> list[str]:
@@ -221,29 +264,13 @@ def _patterns(exclude: Sequence[str]) -> list[str]:
     return found
 
 
-def _explain(uri: str, err: bytes) -> GitError:
-    text = _words(err)
-    low = text.lower()
-    signs = ("could not resolve", "connection refused", "timed out", "unable to access", "no route", "time limit")
-    if "host key verification failed" in low or "host identification has changed" in low:
-        changed = "shows another SSH host key than before; ask your operator to check it."
-        unknown = "shows an SSH host key that is not in git_known_hosts; ask your operator to add it."
-        return GitError(f"The host of {uri} {changed if 'has changed' in low else unknown}", text=text)
-    if re.search("returned error: 30[1-8]", low):
-        say = "sends the gateway to another address; give the address it leads to, often with .git at its end."
-        return GitError(f"{uri} {say}", text=text)
-    refused = ("authentication failed", "permission denied", "could not read username", "error: 401", "error: 403")
-    if any(sign in low for sign in refused):
-        return GitError(f"{uri} refused the login. Give its code repository a connection that may read it.", text=text)
-    if "not allowed" in low and "transport" in low:
-        return GitError(f"This gateway does not take repositories like {uri}. Use https or ssh.", text=text)
-    if any(sign in low for sign in signs) and "404" not in low:
-        return GitError(f"{uri} cannot be reached now.", text=text, temporary=True)
-    return GitError(f"There is no git repository at {uri}, or it may not be read.", text=text)
-
-
-def _words(err: bytes) -> str:
-    return err.decode(errors="replace").strip()[-2000:]
+def _remove_halves(mirror: Path) -> int:
+    """What git leaves of a fetch that was ended; the bytes of the largest file of it."""
+    largest = 0
+    for path in mirror.glob("objects/pack/tmp_*"):
+        largest = max(largest, path.stat().st_size)
+        path.unlink()
+    return largest
 
 
 def _leads_into(private: Path, paths: Sequence[Path]) -> bool:

@@ -2,7 +2,7 @@
 
 import shlex
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,23 @@ class GitLogin:
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """Where a host was found, and where git is to go without another look-up."""
+
+    host: str
+    port: int | None
+    """None for the scheme's own."""
+    addresses: Sequence[str]
+
+
+def resolved(way: Way, scheme: str) -> str:
+    """As curl takes it: https://git-scm.com/docs/git-config#Documentation/git-config.txt-httpcurloptResolve"""
+    port = way.port or (443 if scheme == "https" else 80)
+    shown = ",".join(f"[{a}]" if ":" in a else a for a in way.addresses)
+    return f"{way.host}:{port}:{shown}"
+
+
+@dataclass(frozen=True, slots=True)
 class SshHosts:
     """The file of known host keys. `only_known`: others are refused; else each is kept as it showed itself first."""
 
@@ -38,7 +55,9 @@ class SshHosts:
 
 
 @asynccontextmanager
-async def login_environment(login: GitLogin | None, uri: str, hosts: SshHosts) -> AsyncIterator[dict[str, str]]:
+async def login_environment(
+    login: GitLogin | None, uri: str, hosts: SshHosts, way: Way | None = None
+) -> AsyncIterator[dict[str, str]]:
     """Variables for git; what they point at is gone at the end."""
     with tempfile.TemporaryDirectory(prefix="mantik-git-") as folder:
         key = None
@@ -57,10 +76,10 @@ async def login_environment(login: GitLogin | None, uri: str, hosts: SshHosts) -
         if login and login.known_hosts.strip():
             hosts = SshHosts(Path(folder, "known_hosts"), only_known=True)
             hosts.file.write_text(login.known_hosts.rstrip() + "\n")
-        yield environment | {"GIT_SSH_COMMAND": ssh_command(key, hosts), "GIT_SSH_VARIANT": "ssh"}
+        yield environment | {"GIT_SSH_COMMAND": ssh_command(key, hosts, way), "GIT_SSH_VARIANT": "ssh"}
 
 
-def ssh_command(key: Path | None, hosts: SshHosts) -> str:
+def ssh_command(key: Path | None, hosts: SshHosts, way: Way | None = None) -> str:
     """Ssh with this key or none, never with a key, agent or host file of who runs the gateway.
 
     Ssh takes the home directory from the user database, so that HOME does not keep it away from there."""
@@ -74,6 +93,10 @@ def ssh_command(key: Path | None, hosts: SshHosts) -> str:
         "StrictHostKeyChecking": "yes" if hosts.only_known else "accept-new",
         "UpdateHostKeys": "no",
     }
+    if way is not None:
+        # The key stays filed under the name, as ssh would do by itself.
+        name = way.host if way.port in (None, 22) else f"[{way.host}]:{way.port}"
+        options |= {"HostName": way.addresses[0], "HostKeyAlias": name, "CheckHostIP": "no"}
     identity = f"-i{key}" if key else "-oIdentityFile=none"
     return shlex.join(["ssh", "-F/dev/null", identity, *(f"-o{name}={value}" for name, value in options.items())])
 

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 PIECE = 2**18
+BLOCK = 512
+"""Bytes in which a POSIX shell counts `ulimit -f`."""
 
 _PASSED_ON = ("PATH", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR", "TMPDIR")
 _SET = {
@@ -21,11 +23,13 @@ _SET = {
 
 
 async def run_git(
-    args: Sequence[str], time_limit: float, environment: dict[str, str] | None = None
+    args: Sequence[str], time_limit: float, environment: dict[str, str] | None = None, largest: int | None = None
 ) -> tuple[int, bytes, bytes]:
-    """Exit code, output and errors; code 124 when it took longer than `time_limit` seconds."""
+    """Exit code, output and errors; code 124 when it took longer than `time_limit` seconds.
+
+    No file may get more than `largest` bytes: who writes beyond ends by the signal XFSZ."""
     try:
-        async with _started(args, environment) as process, asyncio.timeout(time_limit):
+        async with _started(args, environment, largest) as process, asyncio.timeout(time_limit):
             out, err = await process.communicate()
             return process.returncode or 0, out, err
     except TimeoutError:
@@ -62,10 +66,13 @@ async def chunks_of_git(args: Sequence[str], time_limit: float, errors: bytearra
 
 
 @asynccontextmanager
-async def _started(args: Sequence[str], environment: dict[str, str] | None) -> AsyncIterator[Any]:
+async def _started(
+    args: Sequence[str], environment: dict[str, str] | None, largest: int | None = None
+) -> AsyncIterator[Any]:
     """A running git in a process group of its own, which is gone at the end with all that it started."""
+    limited = ("sh", "-c", 'ulimit -f "$0" && exec "$@"', str(largest // BLOCK)) if largest is not None else ()
     process = await asyncio.create_subprocess_exec(
-        *("git", "-c", "core.hooksPath=/dev/null", "-c", "safe.directory=*", *args),
+        *(*limited, "git", "-c", "core.hooksPath=/dev/null", "-c", "safe.directory=*", *args),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -18,6 +18,7 @@ from gateway.api.app import create_app
 from gateway.assembly import Gateway, assembled
 from gateway.context import Context
 from gateway.errors import Conflict, Unavailable
+from gateway.server_log import logs_requests, start_log
 from gateway.settings import Settings
 
 LOCK_FILE = "gateway.lock"
@@ -34,6 +35,7 @@ def serve(settings: Settings, say: Say = _say) -> None:
     """Run until SIGINT or SIGTERM. `say` gets the address, and at the first start the login, line by line.
 
     Raises GatewayError with one clear sentence when it cannot start."""
+    start_log(settings.log_level)
     os.umask(0o077)
     _make_private(settings.data_dir)
     with _locked(settings), _listening(settings) as listener:
@@ -64,7 +66,7 @@ def _configuration(context: Context) -> uvicorn.Config:
         create_app(context),
         lifespan="off",
         log_config=None,
-        access_log=False,
+        access_log=logs_requests(settings.log_level),
         server_header=False,
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),

@@ -1,7 +1,7 @@
 """What an operator may set: environment variables with the prefix MANTIK_, all with a default."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import platformdirs
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -15,6 +15,10 @@ PREFIX = "MANTIK_"
 def _split(value: object) -> object:
     """A list of an environment variable: separated by commas or white space."""
     return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
 
 
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
@@ -64,8 +68,15 @@ class Settings(BaseSettings):
     tracking_timeout_seconds: float = Field(
         default=5.0, gt=0, le=120, description="How long a request waits for MLflow before it goes on without."
     )
+    tracking_requests_per_minute: int = Field(
+        default=6000,
+        ge=1,
+        description="Requests of one user, or of one run by its token, to the tracking server per minute.",
+    )
     allowed_git_hosts: Words = Field(
-        default=(), description="Git hosts that may be used, separated by commas; empty: any."
+        default=(),
+        description="Git hosts that may be used, separated by commas, whatever their addresses; "
+        "empty: any whose addresses are all public.",
     )
     local_git_allowed: bool = Field(
         default=False, description="Whether code repositories may be paths on the gateway's machine."
@@ -78,6 +89,12 @@ class Settings(BaseSettings):
     max_code_bytes: int = Field(
         default=2 * 2**30, ge=2**16, description="Largest code of a run before it is packed, in bytes."
     )
+    max_cache_bytes: int = Field(
+        default=20 * 2**30,
+        ge=2**20,
+        description="Bytes of git mirrors and packed code that are kept; what was not used for longest goes first, and "
+        "what live runs need stays. No larger repository is taken.",
+    )
     lease_seconds: float = Field(
         default=60.0,
         ge=2,
@@ -85,10 +102,11 @@ class Settings(BaseSettings):
         description="How long a gateway that fell silent keeps the runs it works on before another takes them over.",
     )
     missing_grace_seconds: float = Field(
-        default=30.0,
+        default=300.0,
         ge=0,
         le=86400,
-        description="How long a site must not know a job before the gateway gives it up as LOST.",
+        description="How long a site must not know a job before the gateway gives it up as LOST; twelve times as "
+        "long while its accounting still calls the job live.",
     )
     preview_hours: float = Field(default=1.0, gt=0, le=168, description="How long a preview may be submitted.")
     local_open: bool = Field(
@@ -100,6 +118,11 @@ class Settings(BaseSettings):
     )
     first_admin_password: SecretStr | None = Field(
         default=None, description="Password of the first admin; empty: one is made and printed once."
+    )
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
+        default="info",
+        description="Least severe lines that `mantik serve` writes to stderr: debug, info, warning or error. "
+        "At debug also one line per request.",
     )
     graceful_stop_seconds: int = Field(
         default=10, ge=0, le=600, description="How long open requests may take to end when the gateway stops."

@@ -3,7 +3,7 @@
 from typing import get_args
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.errors import Forbidden, NotFound
@@ -20,10 +20,14 @@ def at_least(role: Role, least: Role) -> bool:
 
 async def role_of(session: AsyncSession, caller: Caller, project_id: UUID) -> Role | None:
     """The caller's own role; None for a stranger. A run has none: it acts as a guest of its own project only."""
+    member = await session.get(Member, (project_id, caller.user_id)) if caller.run_id is None else None
+    return _role(caller, project_id, member.role if member is not None else None)
+
+
+def _role(caller: Caller, project_id: UUID, of_member: str | None) -> Role | None:
     if caller.run_id is not None:
         return "guest" if caller.project_id == project_id else None
-    member = await session.get(Member, (project_id, caller.user_id))
-    return next((r for r in _STRONGEST_FIRST if member is not None and r == member.role), None)
+    return next((r for r in _STRONGEST_FIRST if r == of_member), None)
 
 
 async def require(session: AsyncSession, caller: Caller, project_id: UUID, least: Role) -> Project:
@@ -32,8 +36,12 @@ async def require(session: AsyncSession, caller: Caller, project_id: UUID, least
     Raises NotFound for those who may not see the project, Forbidden for those whose role is too low. Everybody logged
     in is a guest of a public project. A run token is a guest of its own project and of nothing else.
     """
-    project = (await session.scalars(select(Project).where(Project.id == project_id))).one_or_none()
-    role = await role_of(session, caller, project_id)
+    own = and_(Member.project_id == Project.id, Member.user_id == caller.user_id)
+    found = await session.execute(
+        select(Project, Member.role).join(Member, own, isouter=True).where(Project.id == project_id)
+    )
+    project, of_member = found.one_or_none() or (None, None)
+    role = _role(caller, project_id, of_member)
     if project is not None and role is None and project.public and caller.run_id is None:
         role = "guest"
     if project is None or role is None:

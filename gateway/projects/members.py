@@ -9,7 +9,7 @@ from gateway.audit.service import record
 from gateway.db.session import Database
 from gateway.errors import Conflict, Forbidden, NotFound
 from gateway.projects.access import at_least, require, role_of
-from gateway.projects.rows import Member
+from gateway.projects.rows import Member, Project
 from gateway.schemas.projects import MemberView, Role, SetMember
 from gateway.schemas.users import UserView
 from gateway.users.caller import Caller
@@ -30,6 +30,7 @@ async def listing(db: Database, caller: Caller, project_id: UUID) -> list[Member
 async def put(db: Database, caller: Caller, project_id: UUID, user_id: UUID, body: SetMember) -> MemberView:
     """Make the user a member with this role, or change the role. Repeatable."""
     async with db.transaction() as session:
+        await _one_at_a_time(session, project_id)
         await require(session, caller, project_id, "maintainer")
         user = await session.get(User, user_id)
         if user is None or user.disabled_at is not None:
@@ -49,6 +50,7 @@ async def put(db: Database, caller: Caller, project_id: UUID, user_id: UUID, bod
 async def remove(db: Database, caller: Caller, project_id: UUID, user_id: UUID) -> None:
     """Take a member out; everybody may leave."""
     async with db.transaction() as session:
+        await _one_at_a_time(session, project_id)
         await _require_member(session, caller, project_id)
         member = await session.get(Member, (project_id, user_id))
         if caller.run_id is not None or caller.user_id != user_id:
@@ -60,6 +62,11 @@ async def remove(db: Database, caller: Caller, project_id: UUID, user_id: UUID) 
             await _keep_an_owner(session, project_id)
         await session.delete(member)
         record(session, caller, "member.remove", "project", project_id, userId=str(user_id))
+
+
+async def _one_at_a_time(session: AsyncSession, project_id: UUID) -> None:
+    """Two owners who remove each other at once: the second one finds that it is no member any more."""
+    await session.execute(select(Project.id).where(Project.id == project_id).with_for_update(key_share=True))
 
 
 async def _require_member(session: AsyncSession, caller: Caller, project_id: UUID) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from gateway.errors import InvalidInput
+from gateway.git_hosts import GitHosts, PrivateHost
 
 _FORMS = "Use https://host/path or ssh://user@host/path."
 _HOST = re.compile(r"^(?!-)[A-Za-z0-9._-]{1,253}$|^[0-9A-Fa-f:.]+$")
@@ -34,31 +35,36 @@ def check_git_uri(
 ) -> GitLocation:
     """Raises InvalidInput that names the field and says what to write instead; never repeats an embedded secret.
 
-    No local path may lie below `private`, the gateway's own directory."""
+    No local path may lie below `private`, the gateway's own directory. What a host's name leads to is looked up when
+    the repository is used, for it may change."""
     if not uri.isprintable() or any(c.isspace() for c in uri) or uri.startswith("-") or "::" in uri.split("/")[0]:
         raise InvalidInput(f"{field}: this is no URI of a git repository. {_FORMS}")
     if uri.startswith(("/", "./", "../", "~", "file:")):
         return _local(uri, local_allowed, private, field)
-    parts = urlsplit(_as_url(uri)) if _is_url(_as_url(uri)) else None
+    parts = urlsplit(as_url(uri)) if _is_url(as_url(uri)) else None
     if parts is None or parts.scheme not in _DEFAULT_PORTS:
         raise InvalidInput(f"{field}: only https and ssh are taken. {_FORMS}")
     origin = _origin(parts, field)
     if allowed_hosts and parts.hostname not in {h.lower() for h in allowed_hosts}:
         hosts = ", ".join(allowed_hosts)
         raise InvalidInput(f"{field}: the gateway takes repositories from these hosts only: {hosts}.")
+    try:
+        GitHosts(allowed_hosts).check(parts.hostname or "")
+    except PrivateHost as error:
+        raise InvalidInput(f"{field}: {error}") from None
     return GitLocation(uri, origin)
 
 
 def origin_of(url: str, field: str = "origin") -> str:
     """The origin of a git or data service, normalized, from `scheme://host[:port]` or a whole URI."""
-    text = _as_url(url)
+    text = as_url(url)
     if not _is_url(text) or urlsplit(text).scheme not in _DEFAULT_PORTS:
         raise InvalidInput(f"{field}: give https://host[:port] or ssh://host[:port].")
     return _origin(urlsplit(text), field, needs_path=False)
 
 
-def _as_url(uri: str) -> str:
-    """`user@host:path` as git's own short form of ssh."""
+def as_url(uri: str) -> str:
+    """`user@host:path`, git's own short form of ssh, as a URL; others as they are."""
     match = _SCP.match(uri) if "://" not in uri else None
     if match is None:
         return uri

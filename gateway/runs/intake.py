@@ -3,14 +3,15 @@
 import asyncio
 import hashlib
 import uuid
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, exists, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from compute_backend_configs import InvalidConfig, parse_config_data
+from compute_backend_configs import ComputeBackendConfig, InvalidConfig, parse_config_data
 from gateway import clock
 from gateway.audit.service import record as audit
 from gateway.connections.rows import Connection
@@ -31,6 +32,18 @@ from gateway.users.caller import Caller
 
 KEPT = timedelta(days=7)
 """How long an idempotency key is remembered."""
+QUICK = 4096
+"""Characters of a config that is read at once: other requests wait for it, and a thread costs more."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenConfig:
+    """The config of a request, read before a transaction is open, and what is wrong with it."""
+
+    stored: dict[str, Any]
+    read: ComputeBackendConfig | None = None
+    """None where it is a file of the repository, or not valid."""
+    problems: tuple[FieldProblem, ...] = ()
 
 
 async def submit(
@@ -47,11 +60,12 @@ async def submit(
 
     `planned` are the reserved id and the manifest of a preview: the engine then submits exactly those bytes."""
     digest = _digest(body)
+    config = await given_config(body)
     try:
         async with db.transaction() as session:
             if (answered := await _earlier(session, caller, project_id, key, digest)) is not None:
                 return answered
-            run = await build(session, settings, caller, project_id, body)
+            run = await build(session, settings, caller, project_id, body, config)
             if planned is not None:
                 run.id, manifest = planned
                 run.lineage_id, run.commit = run.id, manifest.commit
@@ -117,27 +131,38 @@ async def _earlier(
     return SubmittedRun(run_id=row.object_id, state=state or "CREATED")
 
 
+async def given_config(body: SubmitRun) -> GivenConfig:
+    """Never raises: who may not submit here is told that first. No transaction may be open, for it can take seconds."""
+    given = body.backend_config
+    if isinstance(given, str):
+        return _read_config({"path": given})
+    # A hostile config takes seconds to refuse.
+    short = len(str(given)) <= QUICK
+    return _read_config(dict(given)) if short else await asyncio.to_thread(_read_config, dict(given))
+
+
 async def build(
-    session: AsyncSession, settings: Settings, caller: Caller, project_id: uuid.UUID, body: SubmitRun
+    session: AsyncSession,
+    settings: Settings,
+    caller: Caller,
+    project_id: uuid.UUID,
+    body: SubmitRun,
+    config: GivenConfig,
 ) -> Run:
     """A checked, unsaved run. Raises InvalidInput with every wrong field, Forbidden, TooMany."""
     await require(session, caller, project_id, "researcher")
-    problems: list[FieldProblem] = []
-    await _check_repositories(session, project_id, body, problems)
-    connection = await _connection(session, caller, body, problems)
-    site = await session.get(Site, connection.site_id) if connection is not None else None
-    given = body.backend_config
-    config: dict[str, Any] = {"path": given} if isinstance(given, str) else dict(given)
-    # A hostile config takes seconds to refuse.
-    problems += await asyncio.to_thread(_config_problems, config, site)
+    here = await _what_is_here(session, caller, project_id, body)
+    problems = _repository_problems(body, here)
+    connection, site = _connection(body, here, problems)
+    problems += config.problems or _site_problems(config.read, site)
     if problems:
         raise InvalidInput("The run request is not valid.", problems=problems)
     assert connection is not None  # noqa: S101  else there is a problem
     assert site is not None  # noqa: S101
     if site.kind == "local" and not (settings.local_open or (caller.is_admin and settings.embedded)):
         raise Forbidden("Runs on the gateway's own machine are for its admin.", next_step="Use another connection.")
-    await _check_live(session, settings, caller, project_id)
-    return _row(caller, project_id, body, connection, config)
+    _check_live(settings, here)
+    return _row(caller, project_id, body, connection, config.stored)
 
 
 def _row(caller: Caller, project_id: uuid.UUID, body: SubmitRun, connection: Connection, config: dict[str, Any]) -> Run:
@@ -169,68 +194,99 @@ def _row(caller: Caller, project_id: uuid.UUID, body: SubmitRun, connection: Con
     )
 
 
-async def _check_repositories(
-    session: AsyncSession, project_id: uuid.UUID, body: SubmitRun, problems: list[FieldProblem]
-) -> None:
-    experiment = await session.get(ExperimentRepository, body.experiment_repository_id)
-    if experiment is None or experiment.project_id != project_id:
+@dataclass(frozen=True, slots=True)
+class _Here:
+    """What a request rests on, found by one statement."""
+
+    experiment: bool
+    code: bool
+    live_of_user: int
+    live_of_project: int
+    connections: list[tuple[Connection, Site | None]]
+    """The one that the request names, else all with a site; only the caller's own."""
+
+
+async def _what_is_here(session: AsyncSession, caller: Caller, project_id: uuid.UUID, body: SubmitRun) -> _Here:
+    experiment = exists().where(
+        ExperimentRepository.id == body.experiment_repository_id, ExperimentRepository.project_id == project_id
+    )
+    code = exists().where(CodeRepository.id == body.code_repository_id, CodeRepository.project_id == project_id)
+    own, here = Run.created_by == caller.user_id, Run.project_id == project_id
+    live = select(func.count().filter(own).label("own"), func.count().filter(here).label("here"))
+    counts = live.where(Run.state.in_(LIVE), Run.origin == "submitted", own | here).subquery()
+    asked = Connection.id == body.connection_id if body.connection_id is not None else Connection.site_id.is_not(None)
+    mine = and_(Connection.owner_id == caller.user_id, Connection.retired_at.is_(None), asked)
+    found = await session.execute(
+        select(experiment, code, counts.c.own, counts.c.here, Connection, Site)
+        .select_from(counts)
+        .join(Connection, mine, isouter=True)
+        .join(Site, Site.id == Connection.site_id, isouter=True)
+    )
+    rows = found.all()
+    has_experiment, has_code, of_user, of_project, _, _ = rows[0]
+    connections = [(connection, site) for *_, connection, site in rows if connection is not None]
+    return _Here(has_experiment, has_code, of_user, of_project, connections)
+
+
+def _repository_problems(body: SubmitRun, here: _Here) -> list[FieldProblem]:
+    problems = []
+    if not here.experiment:
         text = "this project has no such experiment repository; see `mantik experiments list`"
         problems.append(FieldProblem("experimentRepositoryId", text))
     if body.code_repository_id is None:
         problems.append(FieldProblem("codeRepositoryId", "is required; see `mantik code list`"))
-        return
-    code = await session.get(CodeRepository, body.code_repository_id)
-    if code is None or code.project_id != project_id:
+    elif not here.code:
         text = "this project has no such code repository; see `mantik code list`"
         problems.append(FieldProblem("codeRepositoryId", text))
+    return problems
 
 
-async def _connection(
-    session: AsyncSession, caller: Caller, body: SubmitRun, problems: list[FieldProblem]
-) -> Connection | None:
-    own = select(Connection).where(Connection.owner_id == caller.user_id, Connection.retired_at.is_(None))
-    if body.connection_id is not None:
-        found = await session.scalar(own.where(Connection.id == body.connection_id))
-        if found is None:
-            text = "you have no such connection; see `mantik connections list`. Another's cannot be used"
-            problems.append(FieldProblem("connectionId", text))
-        elif found.site_id is None:
-            text = f"{found.name} is for {found.origin}, not for a site that runs jobs"
-            problems.append(FieldProblem("connectionId", text))
-        return found if found is not None and found.site_id is not None else None
-    usable = (await session.scalars(own.where(Connection.site_id.is_not(None)))).all()
-    if len(usable) == 1:
-        return usable[0]
-    names = ", ".join(sorted(c.name for c in usable))
-    text = (
-        f"is required; yours: {names}" if usable else "you have no connection; see `mantik connections create --help`"
-    )
+def _connection(
+    body: SubmitRun, here: _Here, problems: list[FieldProblem]
+) -> tuple[Connection, Site] | tuple[None, None]:
+    """The connection and its site; else what is wrong goes to `problems`."""
+    names = ", ".join(sorted(connection.name for connection, _ in here.connections))
+    if len(here.connections) == 1:
+        connection, site = here.connections[0]
+        if site is not None:
+            return connection, site
+        text = f"{connection.name} is for {connection.origin}, not for a site that runs jobs"
+    elif body.connection_id is not None:
+        text = "you have no such connection; see `mantik connections list`. Another's cannot be used"
+    elif names:
+        text = f"is required; yours: {names}"
+    else:
+        text = "you have no connection; see `mantik connections create --help`"
     problems.append(FieldProblem("connectionId", text))
-    return None
+    return None, None
 
 
-def _config_problems(config: dict[str, Any], site: Site | None) -> list[FieldProblem]:
+def _read_config(config: dict[str, Any]) -> GivenConfig:
     try:
         if config_path(config) is not None:
-            return []
-        loaded = parse_config_data(config, name="backendConfig")
-        if site is not None:
-            check_site(loaded.config, backend_site(site))
+            return GivenConfig(config)
+        return GivenConfig(config, parse_config_data(config, name="backendConfig").config)
     except InvalidConfig as error:
-        return [FieldProblem(f"backendConfig.{p.field}".rstrip("."), p.message) for p in error.problems]
+        found = [FieldProblem(f"backendConfig.{p.field}".rstrip("."), p.message) for p in error.problems]
+        return GivenConfig(config, problems=tuple(found))
+    except PlanRefused as error:
+        return GivenConfig(config, problems=(FieldProblem("backendConfig", error.message),))
+
+
+def _site_problems(config: ComputeBackendConfig | None, site: Site | None) -> list[FieldProblem]:
+    if config is None or site is None:
+        return []
+    try:
+        check_site(config, backend_site(site))
     except PlanRefused as error:
         return [FieldProblem("backendConfig", error.message)]
     return []
 
 
-async def _check_live(session: AsyncSession, settings: Settings, caller: Caller, project_id: uuid.UUID) -> None:
-    own, here = Run.created_by == caller.user_id, Run.project_id == project_id
-    counts = select(func.count().filter(own), func.count().filter(here))
-    found = await session.execute(counts.where(Run.state.in_(LIVE), Run.origin == "submitted", own | here))
-    of_user, of_project = found.one()
+def _check_live(settings: Settings, here: _Here) -> None:
     limits = (
-        (of_user, settings.max_live_runs_per_user, "You have"),
-        (of_project, settings.max_live_runs_per_project, "The project has"),
+        (here.live_of_user, settings.max_live_runs_per_user, "You have"),
+        (here.live_of_project, settings.max_live_runs_per_project, "The project has"),
     )
     for live, most, who in limits:
         if live >= most:

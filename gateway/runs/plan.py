@@ -1,11 +1,12 @@
 """From a run request to exactly what is submitted: commit, entry point, config, site, script. Submits nothing."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from backends.backend import BackendKind
 from backends.errors import AuthenticationFailed, InvalidJob
@@ -24,6 +25,7 @@ from gateway.repositories.uri import check_git_uri
 from gateway.runs.limits import check_limits
 from gateway.runs.rows import Manifest, Run
 from gateway.secrets.vault import Vault
+from gateway.sites.advice import warnings as site_warnings
 from gateway.sites.rows import Site as SiteRow
 from gateway.sites.service import backend_site
 from gateway.users.rows import User
@@ -66,7 +68,6 @@ class Planner:
     git: GitStore
     projects: ProjectReader
     kind_of: Callable[[str], BackendKind]
-    allowed_git_hosts: Sequence[str] = ()
 
     async def plan(self, run: Run) -> Plan:
         """Raises PlanRefused or PlanDelayed."""
@@ -86,7 +87,8 @@ class Planner:
         limits = check_limits(loaded.config, run.compute_budget_account, connection.last_check or {})
         if limits is not None:
             raise PlanRefused(*limits)
-        warnings = (*map(str, loaded.warnings), *entry.warnings, *job.warnings)
+        known = site_warnings(site, loaded.config, connection.last_check or {})
+        warnings = (*map(str, loaded.warnings), *entry.warnings, *job.warnings, *known)
         return Plan(commit, entry.command, loaded.config.to_published(), job, bundle, warnings)
 
     async def bundle_again(self, run: Run, manifest: Manifest) -> CodeBundle:
@@ -108,11 +110,12 @@ class Planner:
     async def _source(self, code: CodeRepository) -> Source:
         try:
             # A URI that was taken by an older gateway, or with other settings, is none of today's for that.
-            check_git_uri(code.uri, allowed_hosts=self.allowed_git_hosts, local_allowed=self.git.local_paths_allowed)
+            allowed = self.git.hosts.allowed
+            check_git_uri(code.uri, allowed_hosts=allowed, local_allowed=self.git.local_paths_allowed)
         except InvalidInput as error:
             raise PlanRefused(Reason.CODE_NOT_FOUND, f"Code repository {code.name}: {error.detail}") from None
         if code.connection_id is None:
-            return Source(code.uri, "anonymous")
+            return Source(code.uri, cache_key(None))
         async with self.db.reading() as session:
             connection = await session.get(Connection, code.connection_id)
             owner = await session.get(User, connection.owner_id) if connection is not None else None
@@ -133,7 +136,7 @@ class Planner:
                 f"Code repository {code.name} is at {code.uri}, and its connection is for {connection.origin}. "
                 "Give the repository a connection for its own host.",
             )
-        return Source(code.uri, f"{code.connection_id}", git_login(credential))
+        return Source(code.uri, cache_key(code.connection_id), git_login(credential))
 
     async def _commit(self, run: Run, source: Source) -> str:
         try:
@@ -190,6 +193,11 @@ class Planner:
             return self.kind_of(kind).render(request)
         except InvalidJob as error:
             raise PlanRefused(error.reason, error.message, text=error.text) from None
+
+
+def cache_key(connection_id: UUID | None) -> str:
+    """Whose mirror of a repository it is."""
+    return str(connection_id) if connection_id is not None else "anonymous"
 
 
 def config_path(given: dict[str, Any]) -> str | None:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from gateway import clock
 from gateway.db.session import Database
 from gateway.errors import Conflict, InvalidInput, Unavailable
-from gateway.runs.intake import build, earlier, submit
+from gateway.runs.intake import build, earlier, given_config, submit
 from gateway.runs.manifest import new_manifest
 from gateway.runs.plan import Plan, PlanDelayed, Planner, PlanRefused
 from gateway.runs.rows import Manifest, Preview, Run
@@ -34,8 +34,9 @@ async def preview(
     db: Database, settings: Settings, planner: Planner, caller: Caller, project_id: uuid.UUID, body: wire.SubmitRun
 ) -> wire.Preview:
     """Plan a run and reserve its id; nothing is submitted. Raises InvalidInput with the reason, Unavailable."""
+    config = await given_config(body)
     async with db.reading() as session:
-        run = await build(session, settings, caller, project_id, body)
+        run = await build(session, settings, caller, project_id, body, config)
     plan = await _plan(planner, run)
     manifest = new_manifest(run.id, plan)
     token = f"mpv_{secrets.token_urlsafe(24)}"
@@ -71,6 +72,7 @@ async def submit_previewed(
     """Submit exactly what a preview showed. Raises Conflict that names what changed since."""
     if (answered := await earlier(db, caller, project_id, body, key)) is not None:
         return answered
+    config = await given_config(body)
     async with db.reading() as session:
         same = (Preview.token_hash == _hash(body.preview_token or ""), Preview.user_id == caller.user_id)
         row = await session.scalar(select(Preview).where(*same, Preview.project_id == project_id))
@@ -78,7 +80,7 @@ async def submit_previewed(
             raise InvalidInput("previewToken: is unknown or too old.", next_step="Make a new preview.")
         if row.body_sha256 != _body(body):
             raise Conflict("The request differs from the one that was previewed.", next_step="Make a new preview.")
-        run = await build(session, settings, caller, project_id, body)
+        run = await build(session, settings, caller, project_id, body, config)
     run.id = run.lineage_id = row.run_id
     run.commit = row.shown["commit"]
     manifest = new_manifest(run.id, await _plan(planner, run))

@@ -2,9 +2,10 @@
 
 import asyncio
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 from uuid import UUID
@@ -34,9 +35,9 @@ class TrackingClient(Transport):
     """What the gateway does in MLflow. Errors as in Transport."""
 
     def __init__(
-        self, uri: str | Callable[[], str], http: httpx.AsyncClient | None = None, *, seconds: float = 5.0
+        self, uri: str, http: httpx.AsyncClient | None = None, *, seconds: float = 5.0, socket: Path | None = None
     ) -> None:
-        super().__init__(uri, http, seconds=seconds)
+        super().__init__(uri, http, seconds=seconds, socket=socket)
         self._creating: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def healthy(self) -> bool:

@@ -1,23 +1,32 @@
-"""The embedded MLflow server: one child process on the loopback, started with the gateway and gone with it."""
+"""The embedded MLflow server: one child process behind a socket that only the gateway's own account can enter.
+
+Started with the gateway and gone with it."""
 
 import asyncio
 import contextlib
 import logging
 import os
-import socket
+import shlex
+import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
 
 from gateway.tracking.process_group import end_group
+from gateway.tracking.transport import unix_transport
 
 _log = logging.getLogger(__name__)
-HOST = "127.0.0.1"
+URI = "http://localhost"
+"""What requests on the socket are addressed to; MLflow refuses other hosts."""
+LONGEST_SOCKET = 100
+"""Bytes of a socket's path that every system takes, with room for its end (108 on Linux, 104 on others)."""
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH")
 """All that MLflow sees of our environment: no setting and no secret of the gateway is among it."""
 LOG_KEPT = 10 * 2**20
@@ -31,23 +40,21 @@ class MlflowServer:
 
     `start` returns at once: the server answers 6 to 12 s later, and until then calls end as TrackingUnavailable.
     A server left over by a killed gateway is ended first, so that a directory never has two.
+    It has no login: who may connect is decided by the mode of the directory that holds its socket.
     """
 
-    def __init__(self, directory: Path, port: int = 0) -> None:
+    uri = URI
+
+    def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.socket = directory.absolute() / "mlflow.sock"
+        """Where it listens once it was started; the same over its restarts."""
         self.log = directory / "mlflow.log"
         self._pid_file = directory / "mlflow.pid"
-        self._asked_port = port
-        self._port = port
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
         """Held while a process is made: a stop in the middle would not know it."""
-
-    @property
-    def uri(self) -> str:
-        """Where it listens; another port after a restart if somebody took the old one."""
-        return f"http://{HOST}:{self._port}"
 
     @property
     def pid(self) -> int | None:
@@ -57,6 +64,9 @@ class MlflowServer:
 
     async def start(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.directory.chmod(0o700)  # uvicorn opens the socket itself to all
+        if len(os.fsencode(self.socket)) > LONGEST_SOCKET:
+            self.socket = Path(tempfile.mkdtemp(prefix="mantik-mlflow-")) / "mlflow.sock"
         (self.directory / "artifacts").mkdir(exist_ok=True, mode=0o700)
         await asyncio.to_thread(self._end_left_over)
         await self._spawn()
@@ -72,10 +82,13 @@ class MlflowServer:
             self._keeper = None
         await self._end()
         self._pid_file.unlink(missing_ok=True)
+        self.socket.unlink(missing_ok=True)
+        if self.socket.parent != self.directory.absolute():
+            shutil.rmtree(self.socket.parent, ignore_errors=True)
 
     async def ready(self, seconds: float = 60.0) -> bool:
         """Waits until it answers; False when it does not in this time."""
-        async with httpx.AsyncClient(timeout=2.0, trust_env=False) as http:
+        async with httpx.AsyncClient(transport=self.transport(), timeout=2.0) as http:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     while not await _answers(http, self.uri):  # noqa: ASYNC110  # another process: no event to wait for
@@ -108,7 +121,6 @@ class MlflowServer:
 
     async def _spawn(self) -> None:
         async with self._starting:
-            self._port = _free_port(self._port, self._asked_port)
             with self._open_log() as log:
                 self._process = await asyncio.create_subprocess_exec(
                     *self.command(),
@@ -124,11 +136,15 @@ class MlflowServer:
 
     def command(self) -> list[str]:
         return [
-            *(sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(self._port)),
+            *(sys.executable, "-m", "mlflow", "server", "--uvicorn-opts", f"--uds {shlex.quote(str(self.socket))}"),
             *("--backend-store-uri", f"sqlite:///{self.directory.absolute() / 'mlflow.db'}"),
             *("--artifacts-destination", str(self.directory.absolute() / "artifacts"), "--serve-artifacts"),
-            *("--workers", "1", "--allowed-hosts", f"{HOST}:{self._port}"),
+            *("--workers", "1", "--allowed-hosts", urlsplit(self.uri).netloc),
         ]
+
+    def transport(self) -> httpx.AsyncBaseTransport:
+        """A way to it for a client of httpx, of which it becomes a part."""
+        return unix_transport(self.socket)
 
     def environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
@@ -163,15 +179,3 @@ async def _answers(http: httpx.AsyncClient, uri: str) -> bool:
     with contextlib.suppress(httpx.HTTPError):
         return (await http.get(f"{uri}/health")).is_success
     return False
-
-
-def _free_port(last: int, asked: int) -> int:
-    """The last port while it is free, so that the address stays; the asked one without a choice."""
-    if asked:
-        return asked
-    for port in (last, 0):
-        with contextlib.suppress(OSError), socket.socket() as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind((HOST, port))
-            return int(trial.getsockname()[1])
-    raise OSError("no free port on the loopback")

@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
@@ -11,6 +12,12 @@ import httpx
 from gateway.errors import GatewayError, Unavailable
 
 API = "api/2.0/mlflow/"
+LIMITS = httpx.Limits(max_connections=50, max_keepalive_connections=10)
+
+
+def unix_transport(socket: Path) -> httpx.AsyncHTTPTransport:
+    """To a server that listens on a socket in the file system."""
+    return httpx.AsyncHTTPTransport(uds=str(socket), limits=LIMITS, trust_env=False)
 
 
 class TrackingUnavailable(Unavailable):
@@ -36,19 +43,17 @@ class Transport:
     """Raises TrackingUnavailable (no answer in time, connection failed, 5xx) and TrackingRefused (4xx)."""
 
     def __init__(
-        self, uri: str | Callable[[], str], http: httpx.AsyncClient | None = None, *, seconds: float = 5.0
+        self, uri: str, http: httpx.AsyncClient | None = None, *, seconds: float = 5.0, socket: Path | None = None
     ) -> None:
-        self._uri = uri
+        """`socket`: where the server listens when it is a file of this machine and not a port."""
+        self.uri = uri.rstrip("/")
         self.seconds = seconds
         self._http = http or httpx.AsyncClient(
+            transport=unix_transport(socket) if socket else None,
             timeout=None,  # noqa: S113  # each call has its own deadline; a client's would end long uploads
-            limits=httpx.Limits(max_connections=50, max_keepalive_connections=10),
+            limits=LIMITS,
             trust_env=False,
         )
-
-    @property
-    def uri(self) -> str:
-        return (self._uri if isinstance(self._uri, str) else self._uri()).rstrip("/")
 
     async def close(self) -> None:
         await self._http.aclose()

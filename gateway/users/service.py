@@ -11,7 +11,7 @@ from gateway.audit.service import record
 from gateway.db.paging import fetch
 from gateway.db.session import Database
 from gateway.errors import Conflict, InvalidInput, NotFound
-from gateway.schemas.users import CreateUser, Me, UserView
+from gateway.schemas.users import CreateUser, Me, UserDetails
 from gateway.schemas.wire import Page
 from gateway.users.access import require_admin, require_person
 from gateway.users.caller import Caller
@@ -25,26 +25,37 @@ async def me(caller: Caller) -> Me:
     return Me(user_id=caller.user_id, name=caller.name, is_admin=caller.is_admin)
 
 
-async def create(db: Database, passwords: Passwords, caller: Caller, body: CreateUser) -> UserView:
+async def create(db: Database, passwords: Passwords, caller: Caller, body: CreateUser) -> UserDetails:
     require_admin(caller)
     password_hash = await passwords.hash(body.password)
     try:
-        return await _add(db, caller, body.name, password_hash, is_admin=body.is_admin)
+        made = await _add(db, caller, body.name, password_hash, is_admin=body.is_admin)
     except IntegrityError:
         raise Conflict(f"name: there is a user {body.name} already; choose another name.") from None
+    return _view(made, caller)
 
 
-async def listing(db: Database, caller: Caller, name: str | None, cursor: str | None, limit: int) -> Page[UserView]:
-    """All users for an admin; for others the one of exactly this name, so that they can make it a member."""
+async def listing(db: Database, caller: Caller, name: str | None, cursor: str | None, limit: int) -> Page[UserDetails]:
+    """All users for an admin, disabled ones too; for others the one of exactly this name, so that they can make it a
+    member."""
     require_person(caller)
-    statement = select(User).where(User.disabled_at.is_(None))
+    statement = select(User) if caller.is_admin else select(User).where(User.disabled_at.is_(None))
     if name is not None:
         statement = statement.where(User.name == name)
     elif not caller.is_admin:
         raise InvalidInput("name: give the whole name of the user you look for; only an admin may list all users.")
     async with db.reading() as session:
         rows, following = await fetch(session, statement, User, cursor, limit)
-    return Page(items=[UserView(user_id=row.id, name=row.name) for row in rows], next_cursor=following)
+    return Page(items=[_view(row, caller) for row in rows], next_cursor=following)
+
+
+async def show(db: Database, caller: Caller, user_id: UUID) -> UserDetails:
+    require_admin(caller)
+    async with db.reading() as session:
+        row = await session.get(User, user_id)
+    if row is None:
+        raise NotFound("userId: there is no such user; see GET /users.")
+    return _view(row, caller)
 
 
 async def disable(db: Database, caller: Caller, user_id: UUID) -> None:
@@ -55,7 +66,7 @@ async def disable(db: Database, caller: Caller, user_id: UUID) -> None:
     async with db.transaction() as session:
         user = await session.get(User, user_id)
         if user is None:
-            raise NotFound("There is no such user.")
+            raise NotFound("userId: there is no such user; see GET /users.")
         if user.disabled_at is None:
             user.disabled_at = clock.now()
             await end_logins(session, user)
@@ -68,7 +79,7 @@ async def enable(db: Database, caller: Caller, user_id: UUID) -> None:
     async with db.transaction() as session:
         user = await session.get(User, user_id)
         if user is None:
-            raise NotFound("There is no such user.")
+            raise NotFound("userId: there is no such user; see GET /users.")
         if user.disabled_at is not None:
             user.disabled_at = None
             record(session, caller, "user.enable", "user", user_id)
@@ -84,17 +95,23 @@ async def ensure_first_admin(
     text = password or secrets.token_urlsafe(18)
     password_hash = await passwords.hash(text)
     try:
-        view = await _add(db, None, name, password_hash, is_admin=True)
+        made = await _add(db, None, name, password_hash, is_admin=True)
     except IntegrityError:  # another gateway on the same database was faster
         return None
-    return view.user_id, text
+    return made.id, text
 
 
-async def _add(db: Database, caller: Caller | None, name: str, password_hash: str, *, is_admin: bool) -> UserView:
+def _view(row: User, caller: Caller) -> UserDetails:
+    known = {"is_admin": row.is_admin, "disabled_at": row.disabled_at, "created_at": row.created_at}
+    shown = known if caller.is_admin else dict.fromkeys(known)
+    return UserDetails.model_validate({"user_id": row.id, "name": row.name, **shown})
+
+
+async def _add(db: Database, caller: Caller | None, name: str, password_hash: str, *, is_admin: bool) -> User:
     async with db.transaction() as session:
         user = User(name=name, is_admin=is_admin)
         session.add(user)
         await session.flush()
         session.add(Identity(user_id=user.id, issuer=LOCAL_ISSUER, subject=name, password_hash=password_hash))
         record(session, caller, "user.create", "user", user.id, name=name, isAdmin=is_admin)
-    return UserView(user_id=user.id, name=user.name)
+    return user

@@ -2,6 +2,7 @@
 
 import hashlib
 from datetime import datetime, timedelta
+from ipaddress import IPv4Address, IPv6Network, ip_address
 
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -21,7 +22,16 @@ def subject_of_name(name: str) -> str:
 
 
 def subject_of_address(address: str) -> str:
-    return f"address:{address}"
+    """An IPv6 address counts by its /64, of which every host there may use each address."""
+    try:
+        found = ip_address(address)
+    except ValueError:  # a name, or what a proxy says
+        return f"address:{address}"
+    if isinstance(found, IPv4Address):
+        return f"address:{found}"
+    if found.ipv4_mapped:
+        return f"address:{found.ipv4_mapped}"
+    return f"address:{IPv6Network((int(found), 64), strict=False)}"
 
 
 async def begin(session: AsyncSession, subject: str) -> None:

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from gateway.git import GitError, GitLogin, GitStore, Source
+from gateway.git_hosts import GitHosts
 
+LOOPBACK = GitHosts(("127.0.0.1",))
 WORD = "s3cret-token-of-alice"
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n-----END OPENSSH PRIVATE KEY-----"
 
@@ -52,7 +54,7 @@ def repository(tmp_path: Path) -> Repository:
 
 @pytest.fixture
 def store(tmp_path: Path) -> GitStore:
-    return GitStore(tmp_path / "store", local_paths_allowed=True)
+    return GitStore(tmp_path / "store", local_paths_allowed=True, hosts=LOOPBACK)
 
 
 async def refused(store: GitStore, source: Source, branch: str | None = None, commit: str | None = None) -> GitError:

@@ -12,13 +12,14 @@ import pytest
 
 from gateway import git as git_module
 from gateway.git import GitError, GitLogin, GitStore, Source
+from gateway.git_hosts import GitHosts
 from gateway.git_login import SshHosts, login_environment, ssh_command
 from gateway.git_process import run_git
 
 
-def repository(path: Path, size: int = 10) -> Path:
+def repository(path: Path, content: bytes = b"0" * 10) -> Path:
     path.mkdir()
-    (path / "file").write_bytes(b"0" * size)
+    (path / "file").write_bytes(content)
     who = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
     for args in (["init", "-q", "-b", "main"], ["add", "."], [*who, "commit", "-q", "-m", "one"]):
         subprocess.run(["git", "-C", str(path), *args], check=True)
@@ -40,7 +41,7 @@ async def host(*lines: str) -> AsyncIterator[tuple[str, list[str]]]:
 
 
 async def test_a_token_does_not_follow_a_redirect(tmp_path: Path) -> None:
-    store = GitStore(tmp_path / "store", local_paths_allowed=True)
+    store = GitStore(tmp_path / "store", local_paths_allowed=True, hosts=GitHosts(("127.0.0.1",)))
     async with host("HTTP/1.1 401 No", 'WWW-Authenticate: Basic realm="x"') as (evil, stolen):
         there = evil.replace("127.0.0.1", "localhost") + "/a.git/info/refs?service=git-upload-pack"
         async with host("HTTP/1.1 302 Found", f"Location: {there}") as (good, _):
@@ -122,13 +123,23 @@ async def test_an_unknown_or_changed_host_is_refused_for_good(
     ssh.write_text(f"#!/bin/sh\necho '{said}' >&2; exit 255\n")
     ssh.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    store = GitStore(tmp_path / "store", hosts=GitHosts(("h.example",)))
     with pytest.raises(GitError, match=words) as caught:
-        await GitStore(tmp_path / "store").resolve(Source("ssh://git@h.example/p", "x"), branch=None, commit=None)
+        await store.resolve(Source("ssh://git@h.example/p", "x"), branch=None, commit=None)
     assert not caught.value.temporary
 
 
+async def test_a_repository_above_the_limit_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    there = repository(tmp_path / "big", os.urandom(3 * 2**20))
+    store = GitStore(tmp_path / "store", local_paths_allowed=True, max_repository_bytes=2**20)
+    with pytest.raises(GitError, match="is larger than the gateway takes") as caught:
+        await store.resolve(Source(str(there), "x"), branch="main", commit=None)
+    assert not caught.value.temporary
+    assert sum(f.stat().st_size for f in (tmp_path / "store").rglob("*") if f.is_file()) < 2**18
+
+
 async def test_large_code_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
-    there = repository(tmp_path / "big", 3 * 2**20)
+    there = repository(tmp_path / "big", b"0" * 3 * 2**20)
     store = GitStore(tmp_path / "store", local_paths_allowed=True, max_code_bytes=2**20)
     source = Source(str(there), "x")
     commit = await store.resolve(source, branch="main", commit=None)

@@ -1,14 +1,20 @@
 """Projects and members beyond the table of roles: visibility, owners, paging."""
 
+import asyncio
 from uuid import UUID
 
 import httpx
 import pytest
+from sqlalchemy import func, select
 
 from gateway.context import Context
+from gateway.db.session import Database
+from gateway.errors import Forbidden, NotFound
+from gateway.projects import members
 from gateway.projects.access import require, sees_details
-from gateway.projects.rows import Project
+from gateway.projects.rows import Member, Project
 from gateway.repositories.rows import CodeRepository
+from gateway.schemas.projects import SetMember
 from tests.gateway.world import World
 
 
@@ -133,3 +139,25 @@ async def test_pages_show_every_project_once_newest_first(api: httpx.AsyncClient
 async def test_a_false_cursor_is_told(api: httpx.AsyncClient, world: World, cursor: str) -> None:
     answer = await api.get(f"/projects?cursor={cursor}", headers=(await world.person("alice")).headers)
     assert (answer.status_code, answer.json()["detail"].startswith("cursor: ")) == (422, True)
+
+
+async def test_two_owners_who_remove_each_other_at_once_leave_one(
+    context: Context, database_url: str, world: World
+) -> None:
+    other = Database(database_url)
+    for _ in range(5):
+        place = await world.place()
+        project_id = UUID(place.ids["projectId"])
+        one, two = await world.person("owner"), await world.person("maintainer")
+        await members.put(context.db, one.caller, project_id, two.id, SetMember(role="owner"))
+        done = await asyncio.gather(
+            members.remove(context.db, one.caller, project_id, two.id),
+            members.remove(other, two.caller, project_id, one.id),
+            return_exceptions=True,
+        )
+        (refused,) = [error for error in done if error is not None]
+        assert isinstance(refused, NotFound | Forbidden), refused
+        async with context.db.reading() as session:
+            owners = select(func.count()).where(Member.project_id == project_id, Member.role == "owner")
+            assert await session.scalar(owners) == 1
+    await other.close()

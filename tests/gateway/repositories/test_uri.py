@@ -14,7 +14,8 @@ TAKEN = [
     ("ssh://git@git.example.org/group/project", "ssh://git.example.org"),
     ("ssh://git@git.example.org:2222/p", "ssh://git.example.org:2222"),
     ("git@git.example.org:group/project.git", "ssh://git.example.org"),
-    ("https://[2001:db8::1]:8443/p", "https://[2001:db8::1]:8443"),
+    ("https://[2606:4700::1]:8443/p", "https://[2606:4700::1]:8443"),
+    ("https://1.1.1.1/p", "https://1.1.1.1"),
 ]
 REFUSED = [
     ("--upload-pack=touch /tmp/x", "no URI"),
@@ -43,6 +44,16 @@ REFUSED = [
     ("https://git.example.org/p#main", "leave out what follows"),
     ("/srv/git/p.git", "does not allow repositories on the gateway's machine"),
     ("file:///srv/git/p.git", "does not allow repositories on the gateway's machine"),
+    ("https://127.0.0.1/p", "MANTIK_ALLOWED_GIT_HOSTS"),
+    ("https://127.1/p", "network that is not public"),
+    ("https://0x7f000001/p", "network that is not public"),
+    ("https://LocalHost:8443/p", "network that is not public"),
+    ("ssh://git@git.localhost./p", "network that is not public"),
+    ("git@10.0.0.1:p", "network that is not public"),
+    ("https://169.254.169.254/latest", "network that is not public"),
+    ("https://[::1]/p", "network that is not public"),
+    ("https://[fd00::1]/p", "network that is not public"),
+    ("https://[::ffff:192.168.0.1]/p", "network that is not public"),
     ("../p", "does not allow repositories on the gateway's machine"),
 ]
 
@@ -97,3 +108,8 @@ def test_origins() -> None:
     assert origin_of("ssh://git@git.example.org:22") == "ssh://git.example.org"
     with pytest.raises(InvalidInput, match="origin: give"):
         origin_of("http://git.example.org")
+
+
+@pytest.mark.parametrize("uri", ["https://127.0.0.1/p", "git@localhost:p", "https://[::1]:8443/p"])
+def test_an_operator_may_name_a_host_of_the_inner_network(uri: str) -> None:
+    check_git_uri(uri, allowed_hosts=("127.0.0.1", "LOCALHOST", "::1"))

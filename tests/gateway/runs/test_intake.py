@@ -1,14 +1,16 @@
 """Taking a run: every wrong field at once, the same key once, limits; previews that are submitted byte for byte."""
 
 import asyncio
+import threading
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import event, func, select, update
 
+from compute_backend_configs import LoadedConfig, parse_config_data
 from gateway import clock
 from gateway.connections.rows import Connection
 from gateway.db.session import Database
@@ -349,3 +351,34 @@ async def test_no_event_and_no_audit_stay_of_a_refused_run(yard: Yard) -> None:
     async with yard.db.reading() as session:
         assert await session.scalar(select(func.count()).select_from(Event)) == 0
     assert "run.submit" not in [entry.action for entry in await World(yard.context).audit()]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_while_a_config_is_read_others_may_write(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    began, go_on = threading.Event(), threading.Event()
+
+    def slowly(data: object, *, name: str) -> LoadedConfig:
+        began.set()
+        assert go_on.wait(30)
+        return parse_config_data(data, name=name)
+
+    monkeypatch.setattr(intake, "parse_config_data", slowly)
+    long = {"Environment": {"Variables": {f"NAME_{n}": "x" * 20 for n in range(200)}}}
+    submitted = asyncio.create_task(submit(yard, yard.body(config=long)))
+    assert await asyncio.to_thread(began.wait, 30)
+    try:
+        async with asyncio.timeout(5), yard.db.transaction() as session:
+            await session.execute(update(Site).values(name="renamed"))
+    finally:
+        go_on.set()
+        with pytest.raises(InvalidInput, match="The config is for fake, and the connection is for renamed"):
+            await submitted
+
+
+async def test_a_run_is_accepted_by_few_statements(yard: Yard) -> None:
+    said: list[str] = []
+    note = lambda _c, _cursor, statement, *_: said.append(statement)  # noqa: E731
+    event.listen(yard.db.engine.sync_engine, "before_cursor_execute", note)
+    await submit(yard, yard.body())
+    begins = [one for one in said if one.startswith("BEGIN")]
+    assert [one.split()[0] for one in said if one not in begins] == ["SELECT"] * 2 + ["INSERT"] * 3

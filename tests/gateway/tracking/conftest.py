@@ -22,7 +22,7 @@ async def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
 
 @pytest.fixture
 async def client(mlflow_server: MlflowServer) -> AsyncIterator[TrackingClient]:
-    made = TrackingClient(lambda: mlflow_server.uri, seconds=30.0)
+    made = TrackingClient(mlflow_server.uri, seconds=30.0, socket=mlflow_server.socket)
     yield made
     await made.close()
 

@@ -124,9 +124,9 @@ async def tracked_run(db: Database, client: TrackingClient, home: Home) -> tuple
     return run, await run_token(db, run)
 
 
-def application(db: Database, client: TrackingClient) -> FastAPI:
+def application(db: Database, client: TrackingClient, **limits: int) -> FastAPI:
     """The gateway's own, with the doors that tracking goes through."""
-    settings = Settings(data_dir=Path("unused"), requests_per_minute=100_000)
+    settings = Settings(data_dir=Path("unused"), requests_per_minute=100_000, **limits)
     return create_app(SimpleNamespace(settings=settings, db=db, access=ACCESS, tracking=client))
 
 

@@ -12,7 +12,7 @@ from gateway.db.session import Database
 from gateway.tracking import server as module
 from gateway.tracking.client import TrackingClient
 from gateway.tracking.server import MlflowServer
-from tests.gateway.tracking.house import a_home, application, door, move_in, tracked_run
+from tests.gateway.tracking.house import a_home, add_run, application, door, move_in, run_token, tracked_run
 
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -25,7 +25,7 @@ async def test_mlflow_hangs_dies_and_comes_back(
     restart = asyncio.Event()
     monkeypatch.setattr(module, "pause", lambda seconds: restart.wait())
     async with MlflowServer(tmp_path / "mlflow") as server:
-        client = TrackingClient(lambda: server.uri, seconds=5.0)
+        client = TrackingClient(server.uri, seconds=5.0, socket=server.socket)
         app = application(database, client)
         assert await server.ready(), server.log.read_text()
         home = await move_in(database, client, "a")
@@ -91,4 +91,22 @@ async def test_bodies_that_mlflow_would_choke_on(database: Database) -> None:
             assert answer.json()["error_code"] == "INVALID_PARAMETER_VALUE"
         packed = await http.post("/api/2.0/mlflow/runs/update", content=b"{}", headers={"content-encoding": "gzip"})
         assert packed.status_code == 400
+    await client.close()
+
+
+@SQLITE
+async def test_calls_to_mlflow_are_limited_per_user_and_per_run(database: Database) -> None:
+    client = TrackingClient("http://127.0.0.1:1")
+    home = await a_home(database, mlflow_id="7")
+    token = await run_token(database, await add_run(database, home))
+    app = application(database, client, tracking_requests_per_minute=3)
+    for who in (home.token, token):
+        async with door(app, who) as http:
+            answers = [await http.get("/api/2.0/mlflow/runs/get") for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [400, 400, 400, 429]
+    assert answers[-1].json() == {
+        "error_code": "REQUEST_LIMIT_EXCEEDED",
+        "message": "Too many requests. Try again in 20 s.",
+    }
+    assert answers[-1].headers["retry-after"] == "20"
     await client.close()

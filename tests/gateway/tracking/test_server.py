@@ -4,6 +4,9 @@ import asyncio
 import contextlib
 import os
 import signal
+import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -32,17 +35,19 @@ async def test_killed_it_comes_back_and_stopped_it_leaves_nothing(
     monkeypatch.setenv("MANTIK_SECRET_KEYS", "do-not-tell")
     monkeypatch.setenv("DATABASE_PASSWORD", "do-not-tell")
     server = MlflowServer(tmp_path / "mlflow")
-    client = TrackingClient(lambda: server.uri)
     await server.start()
+    client = TrackingClient(server.uri, socket=server.socket)
     assert not await client.healthy()  # `start` did not wait
     assert await server.ready(), server.log.read_text()
     first = server.pid
     assert first is not None
     for process in members(first):
         assert "do-not-tell" not in str(process.environ())
-        assert {c.laddr.ip for c in process.net_connections() if c.status == "LISTEN"} <= {"127.0.0.1"}
+        assert [c for c in process.net_connections("inet") if c.status == "LISTEN"] == [], "other accounts reach a port"
+    for path in (server.socket.parent, server.directory):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700
     made = await client.ensure_experiment("kept")
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(transport=server.transport()) as http:
         rebound = await http.get(f"{server.uri}/api/2.0/mlflow/experiments/search", headers={"host": "evil.example"})
     assert rebound.status_code == 403
 
@@ -54,8 +59,35 @@ async def test_killed_it_comes_back_and_stopped_it_leaves_nothing(
     await server.stop()
     assert second is not None
     assert members(first) == members(second) == []
+    assert not server.socket.exists()
     assert not await client.healthy()
     await client.close()
+
+
+CONNECT = """
+import os, socket, sys
+os.setgroups([])
+os.setresuid(*[int(sys.argv[2])] * 3)
+socket.socket(socket.AF_UNIX).connect(sys.argv[1])
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another account")
+@pytest.mark.parametrize("name", ["mlflow", "a-very-long-name-" * 8])
+async def test_another_account_of_the_machine_does_not_reach_it(name: str, tmp_path: Path) -> None:
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_mode & 0o011 == 0:
+            folder.chmod(folder.stat().st_mode | 0o011)  # pytest's own folders keep others out already
+    directory = tmp_path / name
+    directory.mkdir(mode=0o755)
+    async with MlflowServer(directory) as server:
+        assert await server.ready(), server.log.read_text()
+        for user, code in ((0, 0), (65534, 1)):
+            asked = [sys.executable, "-c", CONNECT, str(server.socket), str(user)]
+            done = await asyncio.to_thread(subprocess.run, asked, capture_output=True, text=True, check=False)
+            assert done.returncode == code, done.stderr
+        assert "PermissionError" in done.stderr
+    assert not server.socket.exists()
 
 
 async def test_a_server_left_by_a_killed_gateway_is_ended_first(

@@ -5,10 +5,12 @@ from datetime import datetime, timedelta
 import httpx
 import jwt
 import pytest
+from fastapi import FastAPI
 
 from gateway import clock
 from gateway.context import Context
 from gateway.users.service import ensure_first_admin
+from gateway.users.throttle import subject_of_address
 from tests.gateway.world import World
 
 START = clock.now().replace(microsecond=0)
@@ -149,3 +151,27 @@ async def test_passwords_and_tokens_are_not_in_the_audit(api: httpx.AsyncClient,
     assert "login" in texts
     for secret in (PASSWORD, tokens["AccessToken"], tokens["RefreshToken"]):
         assert secret not in texts
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("2001:db8:1:2::7", "2001:db8:1:2:ffff::1", True),
+        ("2001:db8:1:2::7", "2001:db8:1:3::7", False),
+        ("fe80::1%eth0", "fe80::2%eth1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("192.0.2.1", "::ffff:192.0.2.1", True),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("unknown", "testclient", False),
+    ],
+)
+def test_who_has_a_whole_network_counts_once(one: str, other: str, same: bool) -> None:
+    assert (subject_of_address(one) == subject_of_address(other)) is same
+
+
+async def test_another_address_of_the_same_network_does_not_begin_anew(app: FastAPI, alice: str) -> None:
+    for n in range(40):
+        transport = httpx.ASGITransport(app, client=(f"2001:db8::{n:x}", 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway.test/api/v1") as there:
+            last = await login(there, f"name{n}", "wrong")
+    assert last.status_code == 429

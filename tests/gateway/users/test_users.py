@@ -113,7 +113,8 @@ async def test_a_token_of_another_gateway_is_false_and_an_older_key_still_counts
 async def test_a_user_is_found_by_the_whole_name_only(api: httpx.AsyncClient, world: World) -> None:
     alice, bob = await world.person("alice"), await world.person("bob")
     found = await api.get("/users?name=bob", headers=alice.headers)
-    assert found.json()["items"] == [{"userId": str(bob.id), "name": "bob"}]
+    unknown = {"isAdmin": None, "disabledAt": None, "createdAt": None}
+    assert found.json()["items"] == [{"userId": str(bob.id), "name": "bob", **unknown}]
     assert (await api.get("/users?name=bo", headers=alice.headers)).json()["items"] == []
     assert (await api.get("/users", headers=alice.headers)).status_code == 422
 

@@ -1,0 +1,88 @@
+"""Which hosts git may reach: public ones and those that the operator named, so that no URI opens the inner network."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+
+LOOK_UP_SECONDS = 15.0
+NAT64 = IPv6Network("64:ff9b::/96")
+"""IPv4 behind a translator of the network: https://www.rfc-editor.org/rfc/rfc6052"""
+
+LookUp = Callable[[str], Awaitable[Sequence[str]]]
+
+
+class PrivateHost(Exception):
+    """The host is on this machine or in a network that is not public; the message is one sentence for a user."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"the host {host} is on the gateway's machine or in a network that is not public. "
+            "Give a public host, or ask your operator to name this one in MANTIK_ALLOWED_GIT_HOSTS."
+        )
+
+
+async def look_up(host: str) -> Sequence[str]:
+    """Addresses of a name by the system. Raises OSError, also when it takes more than LOOK_UP_SECONDS."""
+    ask = asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    found = await asyncio.wait_for(ask, LOOK_UP_SECONDS)
+    return list(dict.fromkeys(str(where[4][0]) for where in found))
+
+
+@dataclass(frozen=True, slots=True)
+class GitHosts:
+    """`allowed`: names of the operator; empty for any public host. What is allowed by name may lie anywhere."""
+
+    allowed: Sequence[str] = ()
+    look_up: LookUp = look_up
+
+    def named(self, host: str) -> bool:
+        return host.lower() in {name.lower() for name in self.allowed}
+
+    def check(self, host: str) -> None:
+        """What a host says by itself, without a look at any network. Raises PrivateHost."""
+        if self.named(host):
+            return
+        name = host.lower().rstrip(".")
+        if name == "localhost" or name.endswith(".localhost") or not all(map(is_public, _written(host))):
+            raise PrivateHost(host)
+
+    async def addresses(self, host: str) -> Sequence[str]:
+        """Where the host may be reached: all its addresses, each of them public; empty for one that is named, which
+        needs no look. Who goes on uses these addresses and does not ask again: a name may mean others by then.
+
+        Raises PrivateHost, OSError."""
+        if self.named(host):
+            return ()
+        self.check(host)
+        found = await self.look_up(host)
+        if not found:
+            raise OSError(f"no address of {host}")
+        if not all(map(is_public, found)):
+            raise PrivateHost(host)
+        return found
+
+
+def is_public(address: str) -> bool:
+    """Whether an address belongs to the internet; one that carries an IPv4 address is judged by that, too."""
+    found = ip_address(address.partition("%")[0])
+    carried = _carried(found)
+    return found.is_global and not found.is_multicast if carried is None else is_public(str(carried))
+
+
+def _carried(address: IPv4Address | IPv6Address) -> IPv4Address | None:
+    if isinstance(address, IPv4Address):
+        return None
+    if address in NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+
+
+def _written(host: str) -> Sequence[str]:
+    """The address that a host is in itself, in any spelling (`127.1`, `0x7f000001`); none for a name."""
+    try:
+        found = socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)
+    except OSError:
+        return ()
+    return [str(where[4][0]) for where in found]
