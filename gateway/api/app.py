@@ -43,6 +43,7 @@ def create_app(context: Context) -> FastAPI:
     app.state.context = context
     app.state.followers = Followers()
     app.state.rate_limit = RateLimit(context.settings.requests_per_minute)
+    app.state.tracking_limit = RateLimit(context.settings.tracking_requests_per_minute)
     problems.install(app)
     shape = {"model": Problem, "content": {problems.MEDIA_TYPE: {}}}
     api = APIRouter(prefix=PREFIX, responses={"4XX": shape, "5XX": shape})

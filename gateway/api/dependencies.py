@@ -14,6 +14,7 @@ from gateway.tracking.scopes import admit_run
 from gateway.users.authentication import authenticate
 from gateway.users.caller import Caller
 from gateway.users.login import Visitor
+from gateway.users.throttle import subject_of_address
 
 _bearer = HTTPBearer(auto_error=False, description="An access token, a personal API token, or a run token.")
 
@@ -53,7 +54,7 @@ async def _caller(
         bearer = credentials.credentials if credentials else None
         caller = await authenticate(context.db, context.access, bearer, request_id(request))
     except Unauthenticated:
-        _limit(request).take(f"address:{address(request)}")
+        _limit(request).take(subject_of_address(address(request)))
         raise
     _limit(request).take(f"user:{caller.user_id}:{caller.run_id or ''}")
     admit_run(caller, request.method, request.scope["route"].path, request.path_params.get("runId"))
@@ -61,7 +62,7 @@ async def _caller(
 
 
 def _visitor(request: Request) -> Visitor:
-    _limit(request).take(f"address:{address(request)}")
+    _limit(request).take(subject_of_address(address(request)))
     return Visitor(address(request), request_id(request))
 
 

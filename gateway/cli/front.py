@@ -14,6 +14,7 @@ COMMANDS = {
         "code": "Code repositories (git).",
         "sites": "The supercomputers that this gateway knows.",
         "tokens": "API tokens for scripts.",
+        "users": "The users of this gateway (for its admins).",
     },
     "Here": {
         "serve": "Start a gateway on this machine.",

@@ -5,6 +5,7 @@ import click
 from gateway.cli.asking import confirm, gateway, yes_option
 from gateway.cli.groups import Group
 from gateway.cli.output import output_option, show, show_rows
+from gateway.cli.project_members import members
 from gateway.cli.table import fields
 from gateway.cli.text import age, moment
 
@@ -12,6 +13,9 @@ from gateway.cli.text import age, moment
 @click.group(cls=Group)
 def command() -> None:
     """Projects: their members share repositories and runs."""
+
+
+command.add_command(members)
 
 
 @command.command("create")

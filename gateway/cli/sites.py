@@ -15,7 +15,7 @@ from gateway.cli.trust import accepted_keys
 from gateway.cli.values import text_of, typed_pairs, usage
 
 if TYPE_CHECKING:
-    from gateway.schemas.sites import SiteView
+    from gateway.schemas.sites import CreateSite, SiteView
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -99,12 +99,15 @@ def show_one(site: str, output: str) -> None:
         ("Name", found.name),
         ("Id", found.site_id),
         ("Kind", found.kind),
+        ("State", "paused" if found.paused else None),
         ("Where", _where(found)),
         ("Through", found.jump),
         ("Host keys", len(found.host_keys) or None),
         ("Certificate", None if found.verify_tls else "not checked"),
         ("Work directory", found.work_directory),
         ("Jobs reach us", found.compute_nodes_reach_gateway),
+        ("Raw jobs", None if found.raw_jobs_allowed else "refused"),
+        ("Charged", "whole nodes" if found.whole_nodes_charged else None),
         ("Looked at", f"every {found.poll_seconds_min:g} to {found.poll_seconds_max:g} s"),
         *((f"Limit {key}", value) for key, value in found.limits.items()),
         *((f"Option {key}", value) for key, value in found.options.items()),
@@ -121,16 +124,31 @@ def trust(site: str, yes: bool) -> None:
 
     Shows the fingerprints of the keys that the host has now; compare them with those that the site publishes.
     """
-    from gateway.schemas.sites import CreateSite
-
     with gateway() as client:
         found = client.sites.get(site)
         if not found.host:
             raise usage(f"Site {found.name} has no SSH host.")
         keys = accepted_keys(client, found.host, found.port or 22, yes=yes).keys
-        kept = {name: getattr(found, name) for name in CreateSite.model_fields} | {"host_keys": keys}
-        client.sites.replace(found.site_id, CreateSite(**kept))
+        client.sites.replace(found.site_id, _changed(found, host_keys=keys))
     click.echo(f"Site {found.name} is trusted with {len(keys)} keys; waiting runs go on by themselves.", err=True)
+
+
+@command.command("pause")
+@click.argument("site")
+def pause(site: str) -> None:
+    """Leave a site alone, e.g. during its maintenance (admins only).
+
+    The gateway does not log in there until you resume it; jobs go on, and runs wait as LOST_CONTACT.
+    """
+    name = _with_pause(site, paused=True)
+    click.echo(f"Site {name} is paused. To go on: mantik sites resume {shlex.quote(name)}", err=True)
+
+
+@command.command("resume")
+@click.argument("site")
+def resume(site: str) -> None:
+    """Go on with a paused site (admins only)."""
+    click.echo(f"Site {_with_pause(site, paused=False)} is used again; waiting runs go on by themselves.", err=True)
 
 
 @command.command("delete")
@@ -161,6 +179,21 @@ def scan_keys(host: str, port: int, yes: bool, output: str) -> None:
         say_result("\n".join(plain(key) for key in scanned.keys))
     else:
         say_data(scanned.model_dump(mode="json", by_alias=True), output)
+
+
+def _with_pause(site: str, *, paused: bool) -> str:
+    with gateway() as client:
+        found = client.sites.get(site)
+        client.sites.replace(found.site_id, _changed(found, paused=paused))
+    return found.name
+
+
+def _changed(site: "SiteView", **changes: object) -> "CreateSite":
+    """The site as it is, but for these fields."""
+    from gateway.schemas.sites import CreateSite
+
+    kept = {name: getattr(site, name) for name in CreateSite.model_fields}
+    return CreateSite.model_validate(kept | changes)
 
 
 def _where(site: "SiteView") -> str:

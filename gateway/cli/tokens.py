@@ -22,7 +22,7 @@ def command() -> None:
 def create(name: str, expires: datetime | None, output: str) -> None:
     """Create a token and print it, this one time.
 
-    Use it as MANTIK_PASSWORD together with your MANTIK_USERNAME.
+    Use it as MANTIK_PASSWORD together with your MANTIK_USERNAME, or as MLFLOW_TRACKING_TOKEN of an MLflow client.
     """
     from gateway.schemas.users import CreateApiToken
 
@@ -30,7 +30,7 @@ def create(name: str, expires: datetime | None, output: str) -> None:
     with gateway() as client:
         made = client.tokens.create(CreateApiToken(name=name, expires_at=ends))
     show(made, output, lambda: made.token)
-    click.echo("It is not shown again. Use it as MANTIK_PASSWORD.", err=True)
+    click.echo("It is not shown again. Use it as MANTIK_PASSWORD, or as MLFLOW_TRACKING_TOKEN.", err=True)
 
 
 @command.command("list")

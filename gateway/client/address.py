@@ -37,6 +37,12 @@ def api_url(given: str | None = None) -> str:
     return url
 
 
+def tracking_uri(api_url: str) -> str | None:
+    """Where an MLflow client finds the gateway's experiments; None for an address that does not end in /api/v1."""
+    base = api_url.removesuffix("/api/v1")
+    return f"{base}/tracking/" if base != api_url else None
+
+
 def login(username: str | None = None, password: str | None = None) -> Login:
     """The login of the arguments, else that of MANTIK_USERNAME and MANTIK_PASSWORD."""
     if username is not None or password is not None:

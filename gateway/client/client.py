@@ -14,6 +14,7 @@ from gateway.client.project import AsyncProject, Project
 from gateway.client.retries import Retries
 from gateway.client.session import Session
 from gateway.client.sites import AsyncConnections, AsyncSites, Connections, Sites
+from gateway.client.users import AsyncUsers, Users
 from gateway.schemas.projects import CreateProject, ProjectView
 from gateway.schemas.users import Me
 
@@ -38,7 +39,7 @@ def _default_project(given: Ref | None) -> Ref | None:
 class Client:
     """A gateway at `api_url` (or MANTIK_API_URL), as the user of MANTIK_USERNAME and MANTIK_PASSWORD, of `mantik
     login`, or of a `token`. Errors are the classes of `gateway.errors`. `project` (or MANTIK_PROJECT_ID), an id or a
-    name, is the one that `runs`, `experiments` and `code` belong to."""
+    name, is the one that `runs`, `experiments`, `code` and `members` belong to."""
 
     def __init__(
         self,
@@ -57,12 +58,19 @@ class Client:
         self.sites = Sites(self._driver)
         self.connections = Connections(self._driver)
         self.tokens = ApiTokens(self._driver)
+        self.users = Users(self._driver)
         here = self.project(_default_project(project))
         self.runs, self.experiments, self.code = here.runs, here.experiments, here.code
+        self.members = here.members
 
     @property
     def api_url(self) -> str:
         return self._session.api_url
+
+    @property
+    def tracking_uri(self) -> str | None:
+        """MLFLOW_TRACKING_URI for an MLflow client; it takes an API token as MLFLOW_TRACKING_TOKEN and has no pages."""
+        return address.tracking_uri(self.api_url)
 
     def project(self, ref: Ref | None) -> Project:
         """What belongs to another project."""
@@ -109,12 +117,18 @@ class AsyncClient:
         self.sites = AsyncSites(self._driver)
         self.connections = AsyncConnections(self._driver)
         self.tokens = AsyncApiTokens(self._driver)
+        self.users = AsyncUsers(self._driver)
         here = self.project(_default_project(project))
         self.runs, self.experiments, self.code = here.runs, here.experiments, here.code
+        self.members = here.members
 
     @property
     def api_url(self) -> str:
         return self._session.api_url
+
+    @property
+    def tracking_uri(self) -> str | None:
+        return address.tracking_uri(self.api_url)
 
     def project(self, ref: Ref | None) -> AsyncProject:
         """What belongs to another project."""

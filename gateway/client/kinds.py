@@ -6,7 +6,7 @@ from gateway.client.session import Session
 from gateway.errors import InvalidInput
 from gateway.schemas.projects import CodeView, ExperimentView, ProjectView
 from gateway.schemas.sites import ConnectionView, SiteView
-from gateway.schemas.users import ApiTokenView
+from gateway.schemas.users import ApiTokenView, UserDetails
 
 PROJECT = Kind("project", ProjectView, lambda p: p.project_id, lambda p: p.name, "mantik projects list")
 EXPERIMENT = Kind(
@@ -24,6 +24,7 @@ CONNECTION = Kind(
     "connection", ConnectionView, lambda c: c.connection_id, lambda c: c.connection_name, "mantik connections list"
 )
 TOKEN = Kind("token", ApiTokenView, lambda t: t.token_id, lambda t: t.name, "mantik tokens list")
+USER = Kind("user", UserDetails, lambda u: u.user_id, lambda u: u.name, "mantik users list")
 
 
 def at(path: str) -> Place:

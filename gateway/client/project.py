@@ -3,13 +3,14 @@
 from gateway.client.drivers import AsyncDriver, Driver
 from gateway.client.kinds import CODE, EXPERIMENT, of_project
 from gateway.client.listings import AsyncListing, Listing
+from gateway.client.members import AsyncMembers, Members
 from gateway.client.names import Ref
 from gateway.client.runs import AsyncRuns, Runs
 from gateway.schemas.projects import CodeView, CreateCode, CreateExperiment, ExperimentView
 
 
 class Project:
-    """Its experiment repositories, code repositories and runs."""
+    """Its members, experiment repositories, code repositories and runs."""
 
     def __init__(self, driver: Driver, ref: Ref | None) -> None:
         session = driver.session
@@ -17,6 +18,7 @@ class Project:
             driver, EXPERIMENT, of_project(session, ref, "/experiments")
         )
         self.code: Listing[CodeView, CreateCode] = Listing(driver, CODE, of_project(session, ref, "/code"))
+        self.members = Members(driver, of_project(session, ref, "/members"))
         self.runs = Runs(driver, of_project(session, ref, "/runs"))
 
 
@@ -29,4 +31,5 @@ class AsyncProject:
             driver, EXPERIMENT, of_project(session, ref, "/experiments")
         )
         self.code: AsyncListing[CodeView, CreateCode] = AsyncListing(driver, CODE, of_project(session, ref, "/code"))
+        self.members = AsyncMembers(driver, of_project(session, ref, "/members"))
         self.runs = AsyncRuns(driver, of_project(session, ref, "/runs"))

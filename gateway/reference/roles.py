@@ -30,6 +30,7 @@ ROLES: dict[str, Access] = {
     "revokeApiToken": OWN,
     "listUsers": USER,
     "createUser": ADMIN,
+    "showUser": ADMIN,
     "disableUser": ADMIN,
     "enableUser": ADMIN,
     "listProjects": USER,

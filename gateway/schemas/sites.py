@@ -31,6 +31,8 @@ class CreateSite(Body):
     lost_after_days: int = Field(default=14, ge=1, le=365)
     limits: dict[str, Any] = Field(default={})
     options: dict[str, Any] = Field(default={})
+    paused: bool = False
+    """While it is paused the gateway does not log in there; jobs go on."""
 
 
 class SiteView(Wire):
@@ -53,6 +55,7 @@ class SiteView(Wire):
     lost_after_days: int
     limits: dict[str, Any]
     options: dict[str, Any]
+    paused: bool = False
     created_at: datetime
 
 

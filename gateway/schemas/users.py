@@ -36,6 +36,15 @@ class UserView(Wire):
     name: str
 
 
+class UserDetails(UserView):
+    """What stands below the name is null where the caller is no admin."""
+
+    is_admin: bool | None
+    disabled_at: datetime | None
+    """Set while the user may not log in."""
+    created_at: datetime | None
+
+
 class Me(UserView):
     is_admin: bool
 

@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 import backends.spec
+from gateway import clock
 from gateway.audit.service import record
 from gateway.connections.rows import Connection
 from gateway.db.paging import fetch
@@ -15,6 +16,7 @@ from gateway.schemas.sites import CreateSite, SiteView
 from gateway.schemas.wire import Page
 from gateway.sites.address import check_site
 from gateway.sites.rows import Site
+from gateway.sites.waiting import wake_waiting
 from gateway.users.access import require_admin, require_person
 from gateway.users.caller import Caller
 
@@ -24,7 +26,8 @@ async def create(db: Database, caller: Caller, body: CreateSite) -> SiteView:
     check_site(body)
     try:
         async with db.transaction() as session:
-            row = Site(**body.model_dump())
+            row = Site()
+            _fill(row, body)
             session.add(row)
             await session.flush()
             record(session, caller, "site.create", "site", row.id, name=row.name, target=_target(row))
@@ -50,7 +53,10 @@ async def show(db: Database, caller: Caller, site_id: UUID) -> SiteView:
 
 
 async def change(db: Database, caller: Caller, site_id: UUID, body: CreateSite) -> SiteView:
-    """Replace it whole. Users' secrets follow the new address, so the audit keeps the old one and the new one."""
+    """Replace it whole. Users' secrets follow the new address, so the audit keeps the old one and the new one.
+
+    What waits for the site is looked at again at once when the way to it changed, or when it goes on after a pause.
+    """
     require_admin(caller)
     check_site(body)
     try:
@@ -58,10 +64,15 @@ async def change(db: Database, caller: Caller, site_id: UUID, body: CreateSite) 
             row = await session.get(Site, site_id)
             if row is None:
                 raise NotFound("There is no such site; see GET /sites.")
-            before = _target(row)
-            for column, value in body.model_dump().items():
-                setattr(row, column, value)
-            record(session, caller, "site.change", "site", row.id, name=row.name, before=before, target=_target(row))
+            before, way, paused = _target(row), backend_site(row), row.paused_at is not None
+            _fill(row, body)
+            if backend_site(row) != way or (paused and not body.paused):
+                await wake_waiting(session, row.id)
+            target = _target(row)
+            record(
+                session, caller, "site.change", "site", row.id,
+                name=row.name, before=before, target=target, paused=body.paused,
+            )  # fmt: skip
     except IntegrityError:
         raise _taken(body.name) from None
     return _view(row, caller)
@@ -83,7 +94,7 @@ async def remove(db: Database, caller: Caller, site_id: UUID) -> None:
 
 def backend_site(row: Site) -> backends.spec.Site:
     """A site as a backend takes it."""
-    options = dict(row.options)
+    options = {**row.options, "rawJobsAllowed": row.raw_jobs_allowed}
     if row.tls_ca is not None:
         options["tlsCa"] = row.tls_ca
     if not row.verify_tls:
@@ -102,6 +113,12 @@ def backend_site(row: Site) -> backends.spec.Site:
     )
 
 
+def _fill(row: Site, body: CreateSite) -> None:
+    for column, value in body.model_dump(exclude={"paused"}).items():
+        setattr(row, column, value)
+    row.paused_at = (row.paused_at or clock.now()) if body.paused else None
+
+
 def _target(row: Site) -> str:
     return row.url or (f"{row.host}:{row.port or 22}" if row.host else row.kind)
 
@@ -112,6 +129,7 @@ def _taken(name: str) -> Conflict:
 
 def _view(row: Site, caller: Caller) -> SiteView:
     """Options may hold paths of the gateway's machine: for admins only."""
-    names = [name for name in SiteView.model_fields if name not in ("site_id", "options")]
+    names = [name for name in SiteView.model_fields if name not in ("site_id", "options", "paused")]
     options = row.options if caller.is_admin else {}
-    return SiteView(site_id=row.id, options=options, **{name: getattr(row, name) for name in names})
+    shown = {name: getattr(row, name) for name in names}
+    return SiteView(site_id=row.id, options=options, paused=row.paused_at is not None, **shown)

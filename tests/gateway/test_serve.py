@@ -32,9 +32,9 @@ except GatewayError as error:
 class Served:
     """A gateway without MLflow: tracking points to a port where nobody listens."""
 
-    def __init__(self, directory: Path, port: int) -> None:
+    def __init__(self, directory: Path, port: int, **more: str) -> None:
         self.url = f"http://127.0.0.1:{port}"
-        settings = {"DATA_DIR": str(directory), "PORT": str(port), "TRACKING_URI": "http://127.0.0.1:9"}
+        settings = {"DATA_DIR": str(directory), "PORT": str(port), "TRACKING_URI": "http://127.0.0.1:9", **more}
         environment = {k: v for k, v in os.environ.items() if not k.startswith("MANTIK_")}
         environment |= {f"MANTIK_{k}": v for k, v in settings.items()}
         self.process = subprocess.Popen(
@@ -104,6 +104,21 @@ def test_from_the_first_start_to_the_second(served: Served, tmp_path: Path, port
     again.line()
     assert httpx.get(f"{served.url}/api/v1/users/me", headers=headers, timeout=30, trust_env=False).status_code == 200
     assert again.stop()[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("level", "kept", "requests"), [("", True, False), ("warning", False, False), ("DEBUG", True, True)]
+)
+def test_how_much_is_logged(tmp_path: Path, port: int, level: str, kept: bool, requests: bool) -> None:
+    served = Served(tmp_path / "data", port, LOG_LEVEL=level)
+    served.line()
+    served.health()
+    code, lines = served.stop()
+    assert code == 0, lines
+    stamp = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ "
+    serving = re.search(rf"{stamp}INFO gateway: serving at {served.url}$", lines, re.MULTILINE)
+    asked = re.findall(rf'{stamp}INFO uvicorn\.access: 127.* "GET /api/v1/health HTTP/1\.1" 200$', lines, re.MULTILINE)
+    assert (serving is not None, len(asked)) == (kept, int(requests)), lines
 
 
 def _second_process_is_refused(tmp_path: Path) -> None:

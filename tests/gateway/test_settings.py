@@ -45,6 +45,7 @@ def test_the_environment_is_read_and_an_empty_variable_means_the_default(monkeyp
         ("MANTIK_PORT", "70000", "MANTIK_PORT: "),
         ("MANTIK_PUBLIC_URL", "hpc.example.org", "MANTIK_PUBLIC_URL: must begin with http"),
         ("MANTIK_LOCAL_OPEN", "perhaps", "MANTIK_LOCAL_OPEN: "),
+        ("MANTIK_LOG_LEVEL", "loud", "MANTIK_LOG_LEVEL: Input should be 'debug', 'info', 'warning' or 'error'"),
     ],
 )
 def test_an_error_names_the_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str) -> None:

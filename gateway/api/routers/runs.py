@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Header, Query, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Body, Header, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 from sse_starlette.sse import EventSourceResponse
 
@@ -31,6 +31,7 @@ async def submit_run(
     caller: CallerDep,
     context: ContextDep,
     response: Response,
+    after: BackgroundTasks,
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
     dry_run: Annotated[bool, Query(alias="dryRun")] = False,
     submit: Annotated[bool, Query()] = True,
@@ -48,8 +49,12 @@ async def submit_run(
         answer = await preview.submit_previewed(*doors, context.planner, caller, projectId, body, key=key)
     else:
         answer = await intake.submit(*doors, caller, projectId, body, key=idempotency_key)
-    context.wake()
+    after.add_task(_wake, context)  # the engine would work before the answer is out
     return answer
+
+
+async def _wake(context: Context) -> None:
+    context.wake()
 
 
 @router.get("", operation_id="listRuns")

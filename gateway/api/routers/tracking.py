@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.requests import ClientDisconnect
 
 from gateway.api.dependencies import address, request_id
-from gateway.api.rate import RateLimit
+from gateway.api.rate import RateExceeded, RateLimit
 from gateway.context import Context
 from gateway.errors import (
     Conflict,
@@ -26,6 +26,7 @@ from gateway.tracking.desk import Passage
 from gateway.tracking.proxy import TrackingProxy
 from gateway.users.authentication import authenticate
 from gateway.users.caller import Caller
+from gateway.users.throttle import subject_of_address
 
 MOST_JSON = 8 * 2**20
 """Bytes of a JSON body; artifacts stream and have no bound here."""
@@ -63,17 +64,20 @@ async def tracking(path: str, request: Request) -> Response:
 
 
 async def _caller(request: Request) -> Caller:
-    """Not by the dependency, whose errors have another shape and whose limit would slow a training down: MLflow bounds
-    what is asked here. Failures count for the address as everywhere."""
+    """Not by the dependency, whose errors have another shape and whose limit would slow a training down: this one is
+    higher, and of each run. Failures count for the address as everywhere."""
     context: Context = request.app.state.context
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
     try:
         given = bearer.strip() if scheme.lower() == "bearer" else None
-        return await authenticate(context.db, context.access, given, request_id(request))
+        caller = await authenticate(context.db, context.access, given, request_id(request))
     except Unauthenticated:
-        limit: RateLimit = request.app.state.rate_limit
-        limit.take(f"address:{address(request)}")
+        of_addresses: RateLimit = request.app.state.rate_limit
+        of_addresses.take(subject_of_address(address(request)))
         raise
+    limit: RateLimit = request.app.state.tracking_limit
+    limit.take(f"user:{caller.user_id}:{caller.run_id or ''}")
+    return caller
 
 
 def _proxy(request: Request) -> TrackingProxy:
@@ -134,4 +138,6 @@ def _told(error: GatewayError) -> Response:
     if isinstance(error, TrackingRefused) and error.error_code and error.http_status not in (401, 403):
         return Response(error.body, error.http_status, media_type="application/json", headers=SAFE)
     word, status = next((WORDS[c] for c in type(error).__mro__ if c in WORDS), ("INTERNAL_ERROR", error.status))
-    return JSONResponse({"error_code": word, "message": error.detail}, status, headers=SAFE)
+    # MLflow's client waits so long and asks again.
+    wait = {"retry-after": str(error.retry_after)} if isinstance(error, RateExceeded) else {}
+    return JSONResponse({"error_code": word, "message": error.detail}, status, headers={**SAFE, **wait})

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, status
 
 from gateway.api.dependencies import PAGE, CallerDep, ContextDep, Cursor, Limit, TokenId, UserId
-from gateway.schemas.users import ApiTokenView, CreateApiToken, CreateUser, Me, NewApiToken, UserView
+from gateway.schemas.users import ApiTokenView, CreateApiToken, CreateUser, Me, NewApiToken, UserDetails
 from gateway.schemas.wire import Page
 from gateway.users import api_tokens, service
 
@@ -38,13 +38,18 @@ async def revoke_api_token(context: ContextDep, caller: CallerDep, token_id: Tok
 @router.get("")
 async def list_users(
     context: ContextDep, caller: CallerDep, name: Name = None, cursor: Cursor = None, limit: Limit = PAGE
-) -> Page[UserView]:
+) -> Page[UserDetails]:
     return await service.listing(context.db, caller, name, cursor, limit)
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
-async def create_user(context: ContextDep, caller: CallerDep, body: CreateUser) -> UserView:
+async def create_user(context: ContextDep, caller: CallerDep, body: CreateUser) -> UserDetails:
     return await service.create(context.db, context.passwords, caller, body)
+
+
+@router.get("/{userId}")
+async def show_user(context: ContextDep, caller: CallerDep, user_id: UserId) -> UserDetails:
+    return await service.show(context.db, caller, user_id)
 
 
 @router.post("/{userId}/disable", status_code=status.HTTP_204_NO_CONTENT)

@@ -15,7 +15,7 @@ from gateway.cli.text import duration, moment, plain, size, visible
 from gateway.errors import NotFound
 
 if TYPE_CHECKING:
-    from gateway.schemas.runs import EventView, RunDetails
+    from gateway.schemas.runs import EventView, JobView, RunDetails
 
 
 @click.command("describe", cls=Command)
@@ -33,12 +33,13 @@ def command(run: str, project: str | None, with_events: bool, only_script: bool,
     with gateway(project) as client:
         found = client.runs.get(run)
         events = list(client.runs.events(found.run_id)) if with_events else None
+        tracking = client.tracking_uri
     if only_script:
         if found.script is None:
             raise NotFound(f"Run {found.name} has no job script.", next_step="It is made when the run is prepared.")
         click.echo(visible(found.script) if sys.stdout.isatty() else found.script.encode(), nl=False)
     elif output == "table":
-        say_result(_page(found, events))
+        say_result(_page(found, events, tracking))
     else:
         data: dict[str, Any] = jsonable(found)
         if events is not None:
@@ -46,7 +47,7 @@ def command(run: str, project: str | None, with_events: bool, only_script: bool,
         say_data(data, output)
 
 
-def _page(run: "RunDetails", events: "Sequence[EventView] | None") -> str:
+def _page(run: "RunDetails", events: "Sequence[EventView] | None", tracking: str | None) -> str:
     parts = [
         fields(_facts(run)),
         _section("Lifecycle", _lifecycle(run)),
@@ -54,6 +55,7 @@ def _page(run: "RunDetails", events: "Sequence[EventView] | None") -> str:
         _section("Parameters", fields([(plain(k), v) for k, v in run.mlflow_parameters.items()])),
         _section("Warnings", "\n".join(plain(w) for w in run.warnings)),
         _section("Config", _config(run)),
+        _section("Metrics, models and files, with the mlflow program", _in_mlflow(run, tracking)),
     ]
     if events is not None:
         rows = [(moment(e.time), _event(e), e.actor.name if e.actor else "", e.text) for e in events]
@@ -86,7 +88,7 @@ def _facts(run: "RunDetails") -> list[tuple[str, object]]:
             "Account",
             f"{account}, billed to {billed}" if account and billed and account != billed else account or billed,
         ),
-        ("Job", f"{job.site_job_id} ({job.site_state}), attempt {job.attempt}" if job else None),
+        ("Job", _job(job) if job else None),
         ("Waits for", job.pending_reason if job else None),
         ("Nodes", job.nodes if job else None),
         ("Restarts", job.restarts if job and job.restarts else None),
@@ -96,6 +98,19 @@ def _facts(run: "RunDetails") -> list[tuple[str, object]]:
         ("MLflow run", run.mlflow_run_id),
         ("Continues", run.previous_run_id),
     ]
+
+
+def _job(job: "JobView") -> str:
+    state = f" ({job.site_state})" if job.site_state else ""
+    return f"{job.site_job_id}{state}, attempt {job.attempt}"
+
+
+def _in_mlflow(run: "RunDetails", tracking: str | None) -> str:
+    """The gateway serves none of MLflow's pages; its client reads all of it."""
+    if run.mlflow_run_id is None or tracking is None:
+        return ""
+    login = f"export MLFLOW_TRACKING_URI={tracking} MLFLOW_TRACKING_TOKEN=$(mantik tokens create mlflow)"
+    return f"{login}\nmlflow runs describe --run-id {plain(run.mlflow_run_id)}"
 
 
 def _lifecycle(run: "RunDetails") -> str:

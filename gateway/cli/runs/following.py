@@ -47,14 +47,21 @@ def follow(
     since: str | None = None,
     tail: int | None = None,
     log_on_stderr: bool = False,
+    warn: bool = False,
 ) -> "RunDetails":
-    """Show the log until the run has ended; the run. Ctrl-C leaves the run alone and ends the command."""
+    """Show the log until the run has ended; the run. Ctrl-C leaves the run alone and ends the command.
+
+    With `warn` the warnings of the run are told as soon as it is planned."""
     screen = _Screen(log_on_stderr=log_on_stderr)
     position = since
     try:
         for event in client.runs.logs(run_id, follow=True, since=since, tail=tail):
             position = event.position
             _tell(screen, event, run_id, project)
+            if warn and event.kind == "state" and event.text != "CREATED":
+                warn = False
+                for text in client.runs.get(run_id).warnings:
+                    screen.talk(f"Warning: {plain(text)}")
         run = client.runs.get(run_id)
     except KeyboardInterrupt:
         again = f"mantik runs logs {run_id}" + (f" --since {position}" if position else "")

@@ -90,7 +90,7 @@ def command(dry_run: bool, follow: bool | None, detach: bool, output: str, proje
             click.echo(f"Submitted. To follow it: {again}", err=True)
             return
         click.echo(f"Submitted run {body.name} ({made.run_id}).", err=True)
-        ended = follow_run(client, made.run_id, project, log_on_stderr=output != "table")
+        ended = follow_run(client, made.run_id, project, log_on_stderr=output != "table", warn=True)
     if output != "table":
         say_data(jsonable(ended), output)
     raise click.exceptions.Exit(exit_code(ended))

@@ -58,6 +58,7 @@ TABLE = (
     Row("DELETE", "/users/me/tokens/{tokenId}", SELF, 204),
     Row("GET", "/users", PERSON, query="?name=owner"),
     Row("POST", "/users", ADMIN, 201, {"name": "fresh-{unique}", "password": "long enough for all"}),
+    Row("GET", "/users/{memberId}", ADMIN),
     Row("POST", "/users/{memberId}/disable", ADMIN, 204),
     Row("POST", "/users/{memberId}/enable", ADMIN, 204),
     Row("GET", "/projects", PERSON),

@@ -55,7 +55,10 @@ def test_what_login_needs(mantik: Mantik) -> None:
 def test_tokens(mantik: Mantik, wire: Wire) -> None:
     assert mantik("tokens", "list").err == "You have no API token. To make one: mantik tokens create NAME\n"
     done = mantik("tokens", "create", "ci")
-    assert (done.out, done.err) == ("mantik_secret\n", "It is not shown again. Use it as MANTIK_PASSWORD.\n")
+    assert (done.out, done.err) == (
+        "mantik_secret\n",
+        "It is not shown again. Use it as MANTIK_PASSWORD, or as MLFLOW_TRACKING_TOKEN.\n",
+    )
     assert mantik("tokens", "list").out == (
         "NAME  LAST USED  EXPIRES  ID\nci    never      never    00000000-0000-0000-0000-000000000032\n"
     )

@@ -166,6 +166,19 @@ def test_a_terminal_follows(mantik: Mantik, wire: Wire) -> None:
     assert done.err == f"Submitted run train ({RUN}).\nRun train is FAILED.\nNext: mantik runs describe {RUN}\n"
 
 
+def test_warnings_are_told_once_the_run_is_planned(mantik: Mantik, wire: Wire) -> None:
+    states = [("state", "0.0", {"state": s}) for s in ("CREATED", "PREPARING", "QUEUED")]
+    wire.streams = [[*states, ("log", "0.3", {"text": "hi\n"}), ("end", "0.3", {"state": "FINISHED"})]]
+    wire.warnings = ["Site hpc charges 1 whole node."]
+    done = mantik(*SUBMIT, *NAMED, "--name", "train", terminal=True)
+    assert done.err.splitlines()[1:5] == [
+        "Run is CREATED.",
+        "Run is PREPARING.",
+        "Warning: Site hpc charges 1 whole node.",
+        "Run is QUEUED.",
+    ]
+
+
 @pytest.mark.parametrize("word", ["--no-follow", "--detach"])
 def test_a_terminal_does_not_follow_when_told_so(mantik: Mantik, wire: Wire, word: str) -> None:
     assert mantik(*SUBMIT, *NAMED, word, terminal=True).out == f"{RUN}\n"
@@ -387,6 +400,19 @@ Events:
     found = json.loads(mantik("runs", "describe", RUN, "--events", "-o", "json").out)
     assert [e["toState"] for e in found["events"]] == ["CREATED", "PREPARING", "RUNNING"]
     assert "  exit\n" in mantik("runs", "describe", RUN, "-o", "yaml").out
+
+
+def test_describe_says_how_to_see_what_is_in_mlflow(mantik: Mantik, wire: Wire) -> None:
+    assert "mlflow" not in mantik("runs", "describe", RUN).out
+    wire.runs[RUN]["mlflowRunId"] = "abc123"
+    base = wire.url.removesuffix("/api/v1")
+    assert mantik("runs", "describe", RUN).out.endswith(
+        f"""
+Metrics, models and files, with the mlflow program:
+  export MLFLOW_TRACKING_URI={base}/tracking/ MLFLOW_TRACKING_TOKEN=$(mantik tokens create mlflow)
+  mlflow runs describe --run-id abc123
+"""
+    )
 
 
 def test_describe_without_script(mantik: Mantik) -> None:

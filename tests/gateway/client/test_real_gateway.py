@@ -10,10 +10,10 @@ import pytest
 from fastapi import FastAPI
 
 from gateway.client import AsyncClient, LogEvent
-from gateway.errors import InvalidInput, NotFound, Unauthenticated
+from gateway.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthenticated
 from gateway.schemas.projects import CreateExperiment, CreateProject
 from gateway.schemas.runs import SubmitRun
-from gateway.schemas.users import CreateApiToken
+from gateway.schemas.users import CreateApiToken, CreateUser
 from gateway.settings import Settings
 from tests.gateway.client.conftest import QUICK
 from tests.gateway.world import World
@@ -93,3 +93,34 @@ async def test_a_run(open_client: Open, world: World) -> None:
     assert [p.data async for p in client.runs.read_log(ended.ids["runId"], tail=5)] == [b""]
     assert (await client.runs.wait(ended.ids["runId"])).state == "FINISHED"
     await client.runs.delete(ended.ids["runId"])
+
+
+async def test_users_and_members(open_client: Open, world: World) -> None:
+    admin = open_client(token=bearer((await world.person("root", admin=True)).headers))
+    made = await admin.users.create(CreateUser(name="ada", password=PASSWORD))
+    assert (made.name, made.is_admin, made.disabled_at) == ("ada", False, None)
+    with pytest.raises(Conflict, match="there is a user ada"):
+        await admin.users.create(CreateUser(name="ada", password=PASSWORD))
+    bob = await admin.users.create(CreateUser(name="bob", password=PASSWORD))
+    ada = open_client(username="ada", password=PASSWORD)
+    await ada.projects.create(CreateProject(name="shared"))
+    shared = ada.project("shared").members
+    assert (await shared.set("bob", "guest")).role == "guest"
+    assert [(m.user.name, m.role) for m in await shared.list()] == [("ada", "owner"), ("bob", "guest")]
+    assert (await shared.set(bob.user_id, "maintainer")).role == "maintainer"
+    assert (await ada.users.get("bob")).created_at is None, "only an admin sees more than the name"
+    for refused in (ada.users.get(bob.user_id), ada.users.disable("bob")):
+        with pytest.raises(Forbidden):
+            await refused
+    await admin.users.disable("bob")
+    with pytest.raises(Unauthenticated):
+        await open_client(username="bob", password=PASSWORD).me()
+    with pytest.raises(NotFound, match="no user named bob"):
+        await ada.users.get("bob")
+    states = {user.name: user.disabled_at is None async for user in admin.users.list()}
+    assert states == {"root": True, "ada": True, "bob": False}
+    await shared.remove("bob")
+    with pytest.raises(NotFound, match="bob is not a member"):
+        await shared.remove("bob")
+    await admin.users.enable(bob.user_id)
+    assert (await open_client(username="bob", password=PASSWORD).me()).name == "bob"

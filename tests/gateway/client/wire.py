@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
@@ -28,6 +28,7 @@ def identifier(n: int) -> str:
 
 
 USER, PROJECT, EXPERIMENT, CODE, SITE, CONNECTION, RUN = (identifier(n) for n in range(1, 8))
+BOB = identifier(8)
 NOBODY = {"userId": USER, "name": "ada"}
 
 
@@ -53,6 +54,8 @@ class Wire:
     log: bytes = b""
     states: list[str] = field(default_factory=list)
     """States that the run takes at the next looks."""
+    warnings: list[str] = field(default_factory=list)
+    """Of runs that are submitted."""
     things: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     page: int = 2
     piece: int = 5
@@ -173,8 +176,14 @@ def example() -> Wire:
         ],
         f"/users/{USER}/settings/connections": [connection_view()],
         "/users/me/tokens": [],
+        "/users": [user_details(USER, "ada", isAdmin=True), user_details(BOB, "bob")],
+        f"/projects/{PROJECT}/members": [{"user": NOBODY, "role": "owner"}],
     }
     return wire
+
+
+def user_details(user_id: str, name: str, **changes: Any) -> dict[str, Any]:
+    return {"userId": user_id, "name": name, "isAdmin": False, "disabledAt": None, "createdAt": STAMP, **changes}
 
 
 def connection_view(**changes: Any) -> dict[str, Any]:
@@ -207,6 +216,7 @@ _ID = {
     "sites": "siteId",
     "connections": "connectionId",
     "tokens": "tokenId",
+    "users": "userId",
 }
 
 
@@ -251,6 +261,34 @@ def app(wire: Wire) -> ASGIApp:
         wire.bodies.append(await request.json())
         return wire.things["/sites"][0]
 
+    @api.get(PREFIX + "/users")
+    async def users(name: str = "", cursor: int = 0, limit: int = 50) -> dict[str, Any]:
+        found = [user for user in wire.things["/users"] if name in ("", user["name"])]
+        return page_of(found, cursor, min(limit, wire.page))
+
+    @api.post(PREFIX + "/users/{user}/{deed}", status_code=204)
+    async def switch(user: str, deed: Literal["disable", "enable"]) -> None:
+        one(wire, f"users/{user}")["disabledAt"] = STAMP if deed == "disable" else None
+
+    members = PREFIX + "/projects/{project}/members"
+
+    @api.get(members)
+    async def list_members(project: str) -> list[dict[str, Any]]:
+        return wire.things[f"/projects/{project}/members"]
+
+    @api.put(members + "/{user}")
+    async def set_member(project: str, user: str, request: Request) -> dict[str, Any]:
+        there = wire.things[f"/projects/{project}/members"]
+        name = one(wire, f"users/{user}")["name"]
+        member = {"user": {"userId": user, "name": name}, **await request.json()}
+        there[:] = [m for m in there if m["user"]["userId"] != user] + [member]
+        return member
+
+    @api.delete(members + "/{user}", status_code=204)
+    async def remove_member(project: str, user: str) -> None:
+        there = wire.things[f"/projects/{project}/members"]
+        there[:] = [m for m in there if m["user"]["userId"] != user]
+
     runs = PREFIX + "/projects/{project}/runs"
 
     @api.post(runs, status_code=202)
@@ -263,7 +301,7 @@ def app(wire: Wire) -> ASGIApp:
         if key not in wire.keys:
             made = RUN if not wire.keys else identifier(100 + len(wire.keys))
             wire.keys[key] = made
-            wire.runs[made] = run_view(runId=made, name=body["name"], state="CREATED")
+            wire.runs[made] = run_view(runId=made, name=body["name"], state="CREATED", warnings=wire.warnings)
         return {"runId": wire.keys[key], "state": "CREATED"}
 
     @api.get(runs)
