@@ -93,6 +93,8 @@ class JobRequest:
     """Compute budget account that the site bills."""
     git_ref: str
     """The commit."""
+    raw_jobs_allowed: bool = True
+    """Whether the site takes a batch script of ours where its own job descriptions cannot say what is asked for."""
 
 
 @dataclass(frozen=True, slots=True)

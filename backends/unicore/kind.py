@@ -18,7 +18,7 @@ class UnicoreKind:
 
     def render(self, request: JobRequest) -> RenderedJob:
         environment = request.config.environment
-        description = describe(request)
+        description = describe(request, raw_allowed=request.raw_jobs_allowed)
         return RenderedJob(
             script=script(request),
             submit_command=description.words,

@@ -2,9 +2,10 @@
 
 from gateway.runs.rows import Run
 from gateway.settings import Settings
+from gateway.sites.rows import Site
 
 
-def job_environment(settings: Settings, run: Run, token: str) -> dict[str, str]:
+def job_environment(settings: Settings, run: Run, site: Site, token: str) -> dict[str, str]:
     """Names as the published client and MLflow read them."""
     values = {
         "MANTIK_API_URL": f"{settings.public_url}/api/v1",
@@ -12,11 +13,20 @@ def job_environment(settings: Settings, run: Run, token: str) -> dict[str, str]:
         "MANTIK_RUN_ID": str(run.id),
         "MANTIK_EXPERIMENT_REPOSITORY_ID": str(run.experiment_repository_id),
         "MANTIK_CODE_REPOSITORY_ID": str(run.code_repository_id),
-        "MLFLOW_TRACKING_URI": f"{settings.public_url}/tracking/",
-        "MLFLOW_TRACKING_TOKEN": token,
+        **(_files() if site.compute_nodes_reach_gateway == "no" else _tracking(settings, run, token)),
+        # MLflow's client would print links to its own pages, which the gateway does not serve.
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     }
     if run.compute_budget_account:
         values["MANTIK_COMPUTE_BUDGET_ACCOUNT"] = run.compute_budget_account
-    if run.mlflow_run_id:
-        values["MLFLOW_RUN_ID"] = run.mlflow_run_id
     return values
+
+
+def _tracking(settings: Settings, run: Run, token: str) -> dict[str, str]:
+    own = {"MLFLOW_RUN_ID": run.mlflow_run_id} if run.mlflow_run_id else {}
+    return {"MLFLOW_TRACKING_URI": f"{settings.public_url}/tracking/", "MLFLOW_TRACKING_TOKEN": token, **own}
+
+
+def _files() -> dict[str, str]:
+    """The script of the job then names a directory of files; MLflow from 3.17 on refuses one without this."""
+    return {"MLFLOW_ALLOW_FILE_STORE": "true"}

@@ -1,7 +1,9 @@
 """Copies a run's log from the site: each byte is read there once, by whoever holds the lease."""
 
+import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from sqlalchemy import ColumnElement, delete, select, update
@@ -25,6 +27,9 @@ PER_TICK = 4 << 20
 LEAP = 16 << 20
 """Further behind than this, the copy leaps to the last chunk: what runs now is what a follower wants to see."""
 
+SHORT_LOOKS = 3
+"""How often in a row the same file must look shorter before it counts as written anew."""
+
 Held = Callable[[AsyncSession], Awaitable[bool]]
 """Whether the lease under which the log is copied is still ours, until the end of the transaction."""
 
@@ -38,6 +43,8 @@ class LogCopy:
     """Brings the stored log up to a size that was seen on the site."""
 
     parts: Parts
+    _short: Counter[uuid.UUID] = field(default_factory=Counter)
+    """How often in a row a log was seen shorter than what is stored."""
 
     async def copy(
         self,
@@ -56,8 +63,10 @@ class LogCopy:
         Stops when the lease is no longer `held`: to a late copier with an old size a longer log looks shrunk."""
         async with self.parts.db.reading() as session:
             at = await logs.end(session, run.id)
-        shrunk = size < at.offset
         replaced = bool(job.log_identity) and bool(identity) and job.log_identity != identity
+        shrunk = size < at.offset and (whole or replaced or self._stays_short(run.id))
+        if size >= at.offset:
+            self._short.pop(run.id, None)
         anew = shrunk or (replaced and at.offset > 0)
         if anew:
             at = Position(at.generation + 1, 0)
@@ -71,8 +80,14 @@ class LogCopy:
             at = Position(at.generation, at.offset + len(data))
             copied += len(data)
         if copied:
+            self._short.pop(run.id, None)
             await self._prune(run)
         return copied > 0
+
+    def _stays_short(self, run_id: uuid.UUID) -> bool:
+        """A network file system may show an old size of the same file for a while."""
+        self._short[run_id] += 1
+        return self._short[run_id] >= SHORT_LOOKS
 
     async def fill(self, run: Run, job: Job, backend: Backend, handle: Handle, identity: str, *, held: Held) -> None:
         """After the end: what a leap left out of the newest generation, the latest first, as far as it is kept."""

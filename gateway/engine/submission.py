@@ -91,9 +91,10 @@ class Submission:
                 return AGAIN
             attempt = await _open_attempt(session, run)
             manifest = await session.get_one(Manifest, run.id)
+            site = await session.get_one(Site, run.site_id)
             token = await tokens.issue(session, run.id, attempt.n)
         try:
-            spec = await self._spec(run, manifest, attempt, job_environment(self.parts.settings, run, token))
+            spec = await self._spec(run, manifest, attempt, job_environment(self.parts.settings, run, site, token))
             backend = await self.parts.sites.backend(_connection(run))
             handle = await self._while_wanted(run, _laid_out(backend, spec))
         except _Unwanted:
@@ -223,11 +224,11 @@ class Submission:
 
     async def _submitted(self, run: Run, lease: RunLease, attempt: Attempt, ref: JobRef, text: str) -> float | None:
         async with self.parts.db.transaction() as session:
+            site = await session.get_one(Site, run.site_id)
+            await want(session, f"poll:{run.connection_id}", site.poll_seconds_min)  # locked before its runs
             to = Move(State.QUEUED, f"{text} Job {ref.id}.", {"job": ref.id, "attempt": attempt.n})
             if await move(session, run, to, guard=lease.guard):
                 session.add(Job(attempt_id=attempt.id, run_id=run.id, site_job_id=ref.id))
-                site = await session.get_one(Site, run.site_id)
-                await want(session, f"poll:{run.connection_id}", site.poll_seconds_min)
                 names = (ConditionName.SUBMIT_UNKNOWN, ConditionName.LOST_CONTACT, ConditionName.NEEDS_LOGIN)
                 await clear_conditions(session, run.id, *names)
         return AGAIN if run.cancel_requested_at is not None else None

@@ -10,14 +10,12 @@ from sqlalchemy import select, update
 from gateway.db.lease import later
 from gateway.engine.parts import Parts, back_off
 from gateway.errors import GatewayError
-from gateway.repositories.rows import ExperimentRepository
 from gateway.runs.moves import clear_conditions, set_condition
 from gateway.runs.rows import Job, Manifest, Run
 from gateway.runs.states import FINAL, ConditionName, State, mlflow_status
 from gateway.sites.rows import Site
 from gateway.tracking.client import TrackingUnavailable
-from gateway.tracking.names import experiment_name
-from gateway.users.rows import User
+from gateway.tracking.own import ensure_own_run
 
 RETRY_SECONDS = 0.25
 HELD_SECONDS = 60.0
@@ -109,39 +107,10 @@ class Tracker:
     async def _ensure(self, run_id: uuid.UUID, *, first_try: bool = False) -> str:
         async with self.parts.db.reading() as session:
             run = await session.get_one(Run, run_id)
-            experiment = await session.get_one(ExperimentRepository, run.experiment_repository_id)
-            user = await session.get_one(User, run.created_by)
         if run.mlflow_run_id is not None:
             return run.mlflow_run_id
-        made = await self.parts.tracking.ensure_run(
-            experiment_id=await self._experiment(experiment),
-            run_id=run.id,
-            name=run.name,
-            user=user.name,
-            tags=await self._tags(run),
-            start_time=run.created_at,
-            first_try=first_try,
-        )
-        async with self.parts.db.transaction() as session:
-            linked = update(Run).where(Run.id == run_id, Run.mlflow_run_id.is_(None)).values(mlflow_run_id=made)
-            await session.execute(linked)
-            kept = str(await session.scalar(select(Run.mlflow_run_id).where(Run.id == run_id)))
-        if kept != made:
-            await self.parts.tracking.delete_run(made)
-        return kept
-
-    async def _experiment(self, experiment: ExperimentRepository) -> str:
-        if experiment.mlflow_experiment_id is not None:
-            return experiment.mlflow_experiment_id
-        name = experiment_name(experiment.project_id, experiment.name)
-        ref = await self.parts.tracking.ensure_experiment(name)
-        async with self.parts.db.transaction() as session:
-            await session.execute(
-                update(ExperimentRepository)
-                .where(ExperimentRepository.id == experiment.id)
-                .values(mlflow_experiment_id=ref.id, artifact_location=ref.artifact_location)
-            )
-        return ref.id
+        tags = await self._tags(run)
+        return await ensure_own_run(self.parts.db, self.parts.tracking, run_id, tags, first_try=first_try)
 
     async def _tags(self, run: Run) -> dict[str, str]:
         async with self.parts.db.reading() as session:

@@ -83,7 +83,7 @@ class Planner:
         check_site(loaded.config, backend_site(site))
         bundle = await self._bundle(source, commit, loaded.config)
         entry = await self._entry_point(run, bundle)
-        job = self._render(run, commit, entry, loaded.config, site.kind)
+        job = self._render(run, commit, entry, loaded.config, site)
         limits = check_limits(loaded.config, run.compute_budget_account, connection.last_check or {})
         if limits is not None:
             raise PlanRefused(*limits)
@@ -177,7 +177,7 @@ class Planner:
             raise PlanRefused(Reason.INVALID_CONFIG, str(error)) from None
 
     def _render(
-        self, run: Run, commit: str, entry: EntryPointCommand, config: ComputeBackendConfig, kind: str
+        self, run: Run, commit: str, entry: EntryPointCommand, config: ComputeBackendConfig, site: SiteRow
     ) -> RenderedJob:
         request = JobRequest(
             run_id=str(run.id),
@@ -188,9 +188,10 @@ class Planner:
             config=config,
             account=run.compute_budget_account,
             git_ref=commit,
+            raw_jobs_allowed=site.raw_jobs_allowed,
         )
         try:
-            return self.kind_of(kind).render(request)
+            return self.kind_of(site.kind).render(request)
         except InvalidJob as error:
             raise PlanRefused(error.reason, error.message, text=error.text) from None
 
