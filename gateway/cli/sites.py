@@ -43,7 +43,7 @@ def command() -> None:
     show_default=True,
     help="How jobs reach the gateway.",
 )
-@click.option("--no-raw-jobs", is_flag=True, help="The site takes no raw batch scripts behind its own job descriptions.")
+@click.option("--no-raw-jobs", is_flag=True, help="The site takes no batch scripts of ours.")
 @click.option("--whole-nodes-charged", is_flag=True, help="The site charges whole nodes.")
 @click.option("--poll-seconds-min", type=float, default=2.0, show_default=True, help="Shortest pause between looks.")
 @click.option("--poll-seconds-max", type=float, default=60.0, show_default=True, help="Longest pause between looks.")

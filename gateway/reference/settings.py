@@ -53,9 +53,15 @@ JOB = {
     "MANTIK_INPUTS_DIR": "`inputs/` of the run.",
     "MANTIK_OUTPUTS_DIR": "`outputs/` of the run.",
     "MANTIK_CHECKPOINT_DIR": "A directory that all runs of a chain share.",
-    "MLFLOW_TRACKING_URI": "The tracking proxy of the gateway.",
-    "MLFLOW_TRACKING_TOKEN": "Token of this run; valid until an hour after its end.",
-    "MLFLOW_RUN_ID": "The MLflow run to log to; not set while MLflow does not answer at submit.",
+    "MLFLOW_TRACKING_URI": "The tracking proxy of the gateway; where compute nodes do not reach the gateway, files in "
+    "`outputs/mlruns` of the run.",
+    "MLFLOW_TRACKING_TOKEN": "Token of this run; valid until an hour after its end. Not set where compute nodes do not "
+    "reach the gateway.",
+    "MLFLOW_RUN_ID": "The MLflow run to log to. Not set when MLflow did not answer at submit: the first run that the "
+    "command starts is that one all the same. Not set where compute nodes do not reach the gateway.",
+    "MLFLOW_ALLOW_FILE_STORE": "`true` where compute nodes do not reach the gateway, so that MLflow logs to files. "
+    "Else not set.",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "`true`: MLflow prints no links to its web pages, which are not served.",
     "SLURM_EXPORT_ENV": "`ALL`, so that a step of `srun` sees these variables.",
 }
 

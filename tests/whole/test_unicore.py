@@ -1,6 +1,7 @@
 """A real UNICORE/X of each version, the whole way: by the command line alone, from the site to the trained model."""
 
 import json
+import time
 from pathlib import Path
 
 import httpx
@@ -8,7 +9,8 @@ import pytest
 
 from tests.site_fixtures import UnicoreSite
 from tests.whole.command_line import example, mantik, training_venv
-from tests.whole.gateway_process import GatewayProcess, wait_for
+from tests.whole.gateway_process import GatewayProcess, running, wait_for
+from tests.whole.workshop import MLPROJECT, Workshop, make_repository
 
 pytestmark = [pytest.mark.unicore, pytest.mark.mlflow, pytest.mark.timeout(300)]
 
@@ -76,3 +78,36 @@ def test_the_example_by_the_command_line(gateway: GatewayProcess, unicore_site: 
     data = wait_for(tracked, 30)["data"]
     assert {m["key"] for m in data["metrics"]} >= {"loss", "accuracy"}
     assert {p["key"]: p["value"] for p in data["params"]}["epochs"] == "3"
+
+
+def test_killed_at_any_moment(unicore_site: UnicoreSite, folder: Path) -> None:
+    """The code appends to a marker each time it runs; the gateway is killed a little later in each run's life."""
+    name = f"killed-{unicore_site.name}"
+    settings = {"MANTIK_TRACKING_URI": "http://127.0.0.1:9", "MANTIK_TRACKING_TIMEOUT_SECONDS": "0.2"}
+    with running(folder / name, tracking=False, **settings) as gateway:
+        workshop = Workshop(gateway, make_repository(folder / f"{name}-code", {"MLproject": MLPROJECT}))
+        user = User(gateway, folder / f"{name}-home")
+        connection = user.connects(unicore_site, unicore_site.password)
+        found = gateway.call("GET", workshop.connections)["items"]
+        connection_id = next(c["connectionId"] for c in found if c["connectionName"] == connection)
+        config = {"UnicoreApiUrl": unicore_site.url, "Resources": {"Queue": "batch", "Runtime": "5m"}}
+        runs = []
+        for n in range(6):
+            marker = Path(unicore_site.scratch) / f"marker-{folder.name}-{n}"
+            run_id = workshop.submit(
+                entryPoint="marks",
+                mlflowParameters={"marker": str(marker)},
+                connectionId=connection_id,
+                computeBudgetAccount="proj1",
+                backendConfig=config,
+            )
+            time.sleep(0.2 * n)  # the moment of the kill is the point of this test
+            gateway.kill()
+            gateway.start(tracking=False)
+            runs.append((run_id, marker))
+        for run_id, marker in runs:
+            run = workshop.ended(run_id, seconds=150)
+            assert run["state"] == "FINISHED", workshop.story(run_id)
+            assert marker.read_text() == "ran\n", workshop.story(run_id)
+            assert workshop.log(run_id) == b"done\n"
+            marker.unlink()
