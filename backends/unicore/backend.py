@@ -1,5 +1,6 @@
 """The backend contract over a UNICORE/X server."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from posixpath import normpath
@@ -29,11 +30,14 @@ from backends.unicore.links import links_of
 from backends.unicore.locks import Locks
 from backends.unicore.login_commands import LoginCommands
 from backends.unicore.preparation import FENCE, TICKET, Preparation, laid, refused_early, verify
+from backends.unicore.seizure import seize_on_login_node
 from backends.unicore.survey import Limits, survey
 from backends.unicore.transport import Channel, Forbidden, ReplyLost, ServerError
 from backends.unicore.watch import Watch
 
 SECRETS = "env"
+START_SHOWS_SECONDS = 1.0
+REMEMBERED = 1000
 
 
 class UnicoreBackend:
@@ -48,6 +52,8 @@ class UnicoreBackend:
         self._watch = Watch(channel, self._jobs)
         self._preparing = Locks()
         self._limits = Limits(channel)
+        self._started: dict[str, None] = {}
+        """Jobs whose start the server took from us, the latest last."""
 
     async def aclose(self) -> None:
         await self._channel.aclose()
@@ -73,7 +79,6 @@ class UnicoreBackend:
                 raise refused_early(look)
             if not laid(there):
                 await preparation.fill(directory, there)
-            await self._jobs.keep(job, look)
             return handle
 
     def _handle(self, tag: str, job: str) -> Handle:
@@ -88,7 +93,11 @@ class UnicoreBackend:
         except JobNotFound as error:
             raise SubmitUncertain("The site no longer knows the prepared job.", text=error.text) from None
         except (ReplyLost, ServerError) as error:
+            # Also of a job that the server forgot when it was killed: the fence decides.
             await self._surely_started(job, error)
+        self._started[job] = None
+        while len(self._started) > REMEMBERED:
+            del self._started[next(iter(self._started))]
         return JobRef(job, handle)
 
     async def _surely_started(self, job: str, error: SiteUnavailable) -> None:
@@ -102,9 +111,16 @@ class UnicoreBackend:
 
     async def find(self, tag: str) -> Found:
         jobs = await self._jobs.tagged(tag)
-        refs = [JobRef(job, self._handle(tag, job)) for job, look in jobs if look.started or await self._passed(job)]
+        if any(not look.started and job not in self._started for job, look in jobs):
+            # Another gateway may have started it a moment ago, which the server shows a little later.
+            await asyncio.sleep(START_SHOWS_SECONDS)
+            jobs = await self._jobs.tagged(tag)
+        refs = [JobRef(job, self._handle(tag, job)) for job, look in jobs if await self._was_started(job, look)]
         # A job may be absent from the list for a moment, and for good after a server was killed.
         return Found(tuple(refs), conclusive=bool(jobs))
+
+    async def _was_started(self, job: str, look: Look) -> bool:
+        return look.started or job in self._started or await self._passed(job)
 
     async def _passed(self, job: str) -> bool:
         """Whether a copy of it runs although the server, which was killed, shows it as not started."""
@@ -114,34 +130,44 @@ class UnicoreBackend:
 
     async def revoke(self, handle: Handle) -> Revoked | JobRef | DirectoryGone:
         job = job_id(handle)
-        directory = Directory(self._channel, job)
         try:
-            await directory.rename(TICKET, FENCE + REVOKED)
-            fences = _fences(await directory.list())
-            if not fences:
-                # There never was a ticket, or somebody removed it; with this in its way no copy goes on.
-                await directory.write(FENCE + REVOKED, b"revoked\n")
-                fences = _fences(await directory.list())
+            fences = await self._seize(Directory(self._channel, job))
         except Forbidden as error:
             raise SiteUnavailable(f"The fence cannot be looked at: {error.message}", text=error.text) from None
         except (JobNotFound, ServerError) as error:
-            return await self._gone(job, directory, error)
+            return await self._forgotten(handle, error)
+        return self._verdict(handle, fences)
+
+    async def _seize(self, directory: Directory) -> Sequence[str]:
+        await directory.rename(TICKET, FENCE + REVOKED)
+        fences = _fences(await directory.list())
+        if not fences:
+            # There never was a ticket, or somebody removed it; with this in its way no copy goes on.
+            await directory.write(FENCE + REVOKED, b"revoked\n")
+            fences = _fences(await directory.list())
+        return fences
+
+    def _verdict(self, handle: Handle, fences: Sequence[str]) -> Revoked | JobRef:
         if any(fence != REVOKED for fence in fences):
-            return JobRef(job, handle)
+            return JobRef(job_id(handle), handle)
         if REVOKED in fences:
             return Revoked()
         raise SiteUnavailable("The fence is neither ours nor a job's yet; it is looked at again.")
 
-    async def _gone(self, job: str, directory: Directory, error: BackendError) -> DirectoryGone:
-        """Only when the site knows neither the job nor its directory. A server that was killed just after a start may
-        keep the shell of both: it answers that there is no such job, and never makes its directory ready again."""
+    async def _forgotten(self, handle: Handle, error: BackendError) -> Revoked | JobRef | DirectoryGone:
+        """A server that was killed may know the job and not its directory, or the other way round. The login node
+        looks at the disk; where it cannot, the server's word counts when it knows neither."""
+        job, known = job_id(handle), not isinstance(error, JobNotFound)
         with suppress(JobNotFound):
             await self._jobs.look(job)
-            raise SiteUnavailable(f"The site knows the job and does not show its directory: {error.message}")
-        with suppress(JobNotFound):
-            if (await directory.properties()).get("resourceStatus") != "INITIALIZING":
-                raise error
-        return DirectoryGone()
+            known = True
+        try:
+            fences = await seize_on_login_node(self._channel, self._jobs, job)
+        except (SiteUnavailable, JobNotFound) as seized:
+            if known:
+                raise SiteUnavailable(f"The fence cannot be looked at: {seized.message}", text=seized.text) from None
+            return DirectoryGone()
+        return DirectoryGone() if fences is None else self._verdict(handle, fences)
 
     async def poll(self, refs: Sequence[JobRef]) -> Mapping[JobRef, JobStatus]:
         """A job in turn, for UNICORE has no question for several: one small GET each, as a rule."""

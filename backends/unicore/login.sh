@@ -15,7 +15,10 @@ unpack() {
     tar -xzf "$archive" -C code.part --no-same-owner --no-same-permissions && chmod -R u+rwX -- code.part &&
     mv -T -- code.part code && rm -f -- "$archive"
 }
-unpack >>"$what.log" 2>&1 && cd code || { echo 1 >"$what.exit"; exit 0; }
+if ! unpack >>"$what.log" 2>&1 || ! cd code; then
+  echo 1 >"$here/$what.exit"
+  exit 0
+fi
 # A login shell, for there `module` and the paths of the site are set.
 # shellcheck disable=SC2016  # the inner shell expands its own arguments
 timeout -k 10 "$limit" bash -lc '[ ! -e "$1/env" ] || . "$1/env"; set -e; . "$1/$2.sh"' - "$here" "$what" \

@@ -281,8 +281,11 @@ def _record(ref: JobRef, seen: Seen) -> Record | None:
     told, files = seen.details, seen.files
     if told is not None and told.phase is Phase.ENDED and (told.reason or (files is not None and files.exit)):
         return told
+    passed = files is not None and files.fence not in (None, REVOKED)
+    if passed and files is not None and files.exit is not None and not look.started:
+        return None  # a server that was killed takes it for not started: what the job itself wrote counts
     phase = _PHASES.get(look.status, Phase.QUEUED)
-    if phase is Phase.QUEUED and seen.files is not None and seen.files.fence not in (None, REVOKED):
+    if phase is Phase.QUEUED and passed:
         phase = Phase.RUNNING
     return Record(ref.id, phase, look.status)
 

@@ -192,8 +192,8 @@ class Collector:
                     await set_condition(session, run.id, ConditionName.COLLECTING, "What came late is being collected.")
                 return 0.0
             to = Move(STATES[status.phase], "The lost job was found again.", {"site": status.site_state})
+            await want(session, f"{PREFIX}{run.connection_id}", 0)  # locked before its runs
             await move(session, run, to, guard=lease.guard)
-            await want(session, f"{PREFIX}{run.connection_id}", 0)
         return None
 
     async def _know(self, run: Run, lease: RunLease, reason: Reason | None, text: str, exit_code: int | None) -> None:

@@ -32,6 +32,7 @@ from gateway.runs.sweep import sweep
 
 log = logging.getLogger(__name__)
 IDLE_SECONDS = 0.5
+TOGETHER_SECONDS = 0.02
 HOUSEKEEPING_SECONDS = 300.0
 BROKEN = "The gateway could not do the next step of this run and tries again; its operator finds why in its log."
 
@@ -138,7 +139,14 @@ class Engine:
                 await self._wake.wait()
         except TimeoutError:
             return
+        # What comes in a burst is claimed together.
+        await asyncio.sleep(TOGETHER_SECONDS)
         self._wake.clear()
+
+    @property
+    def _crowded(self) -> bool:
+        """Whether runs may wait for a place among those that are worked on."""
+        return len(self._leases) + 1 >= self._at_once or len(self._long) + 1 >= self._long_at_once
 
     def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
@@ -150,11 +158,14 @@ class Engine:
         free = self._at_once - len(self._leases)
         if free <= 0:
             return False
+        room = self._long_at_once - len(self._long)
         async with self.parts.db.transaction() as session:
-            claimed = list(await claim_runs(session, *who, free, not_(LONG)))
-            room = min(free - len(claimed), self._long_at_once - len(self._long))
-            if room > 0:
-                claimed += await claim_runs(session, *who, room, LONG)
+            if room >= free:
+                claimed = list(await claim_runs(session, *who, free))
+            else:
+                claimed = list(await claim_runs(session, *who, free, not_(LONG)))
+                if min(free - len(claimed), room) > 0:
+                    claimed += await claim_runs(session, *who, min(free - len(claimed), room), LONG)
         for run, lease in claimed:
             self._leases[run.id] = lease
             if _long(run):
@@ -204,7 +215,8 @@ class Engine:
             self._long.discard(run.id)
         async with self.parts.db.transaction() as session:
             await release_run(session, lease, due_in=due_in, failures=failures)
-        self.wake()
+        if due_in == 0.0 or self._crowded:
+            self.wake()
 
     async def _one(self, run: Run, lease: RunLease) -> float | None:
         state = State(run.state)
@@ -261,7 +273,6 @@ class Engine:
                 del self._ticks[lease.name]
         async with self.parts.db.transaction() as session:
             await release_named(session, lease, due_in=due_in)
-        self.wake()
 
     async def _tracking(self) -> bool:
         # What MLflow is told later makes room for runs on their way to a site.

@@ -32,25 +32,40 @@ class Tracker:
 
     parts: Parts
     _away_until: float = 0.0
+    _doubtful: bool = False
+    """Whether MLflow did not answer when it was last asked."""
+    _probing: bool = False
 
     async def make_run(self, run_id: uuid.UUID, *, first_try: bool = False) -> None:
         """Have MLflow's run before the job starts, if MLflow answers in time; the job goes on without it if not.
 
         `first_try`: nobody tried before, so that there is none to be searched."""
+        if self.away or (self._doubtful and self._probing):
+            return await self._behind(run_id, TrackingUnavailable().message)
+        self._probing = True
+        try:
+            # One that was away is asked once, by one run.
+            patience = 0.0 if self._doubtful else self.parts.settings.tracking_timeout_seconds
+            await self._make_within(patience, run_id, first_try=first_try)
+        except GatewayError as error:
+            self._away(error)
+            await self._behind(run_id, error.message)
+        finally:
+            self._probing = False
+
+    async def _make_within(self, seconds: float, run_id: uuid.UUID, *, first_try: bool) -> None:
         now = asyncio.get_running_loop().time
-        deadline = now() + self.parts.settings.tracking_timeout_seconds
-        error: GatewayError = TrackingUnavailable()
-        while not self.away:
+        deadline = now() + seconds
+        while True:
             try:
                 await self._ensure(run_id, first_try=first_try)
+                self._doubtful = False
                 return
-            except GatewayError as failed:
-                error, first_try = failed, False
-            if now() >= deadline:
-                self._away(error)
-                break
+            except GatewayError:
+                first_try = False
+                if now() >= deadline or self.away:
+                    raise
             await asyncio.sleep(RETRY_SECONDS)
-        await self._behind(run_id, error.message)
 
     @property
     def away(self) -> bool:
@@ -60,6 +75,7 @@ class Tracker:
     def _away(self, error: GatewayError) -> None:
         if isinstance(error, TrackingUnavailable):
             self._away_until = asyncio.get_running_loop().time() + AWAY_SECONDS
+            self._doubtful = True
 
     async def due(self, limit: int) -> list[uuid.UUID]:
         """Runs whose MLflow run is behind; each is ours for a while."""
@@ -95,7 +111,7 @@ class Tracker:
             await self._done(run, run.mlflow_status)
             return
         mlflow_run_id = await self._ensure(run_id)
-        self._away_until = 0.0
+        self._away_until, self._doubtful = 0.0, False
         await self.parts.tracking.set_tags(mlflow_run_id, await self._tags(run))
         if not run.tracking_files:
             await self._files(run, mlflow_run_id)

@@ -26,7 +26,7 @@ CONDITIONS: Mapping[ConditionName, str] = {
     "`MANTIK_MISSING_GRACE_SECONDS` the run is LOST.",
     ConditionName.PENDING_REASON: "Why the job waits, in the scheduler's words.",
     ConditionName.COLLECTING: "The run has ended, and the rest of its log is being copied.",
-    ConditionName.OUTPUTS_INCOMPLETE: "The site was out of reach for `lostAfterDays`; the rest of log and files was given up.",
+    ConditionName.OUTPUTS_INCOMPLETE: "The site was out of reach for `lostAfterDays`; the rest was given up.",
     ConditionName.FILES_GONE: "The run's directory on the site is gone.",
     ConditionName.TRACKING_BEHIND: "MLflow does not answer; state and details are sent later.",
     ConditionName.POST_RUN_FAILED: "A command on the login node after the end failed. The outcome stays as it is.",

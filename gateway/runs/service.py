@@ -183,7 +183,15 @@ async def may_change(session: AsyncSession, caller: Caller, project_id: uuid.UUI
 
 
 async def due_soon(session: AsyncSession, connection_id: uuid.UUID) -> None:
-    """A connection has a new credential: look at its waiting runs and jobs at once."""
-    waiting = and_(Run.connection_id == connection_id, or_(Run.state.not_in(FINAL), Run.due_at.is_not(None)))
-    await session.execute(update(Run).where(waiting).values(due_at=later(session, 0)))
+    """A connection has a new credential: look at its waiting runs and jobs at once.
+
+    The lease is locked before its runs, as by those who poll, and the runs in order of their ids: no deadlock."""
     await want(session, f"poll:{connection_id}", 0)
+    waiting = and_(Run.connection_id == connection_id, or_(Run.state.not_in(FINAL), Run.due_at.is_not(None)))
+    locked = select(Run.id).where(waiting).order_by(Run.id).with_for_update().cte()
+    await session.execute(
+        update(Run)
+        .where(Run.id.in_(select(locked.c.id)))
+        .values(due_at=later(session, 0))
+        .execution_options(synchronize_session=False)
+    )

@@ -17,8 +17,9 @@ def _unreachable(site: Site) -> str | None:
     if site.compute_nodes_reach_gateway != "no":
         return None
     return (
-        f"Compute nodes of site {site.name} do not reach the gateway: what the code logs to MLflow does not arrive "
-        "there. Write results to files below MANTIK_OUTPUTS_DIR. State and log of the run are kept all the same."
+        f"Compute nodes of site {site.name} do not reach the gateway: what the code logs to MLflow stays in files of "
+        "the run on the site, outputs/mlruns, and does not show in MLflow. State and log of the run are kept all the "
+        "same."
     )
 
 

@@ -55,7 +55,7 @@ class Desk:
         self.database = database
         self.client = client
         self.owners = Owners(client)
-        self.gate = Gate(database, self.owners)
+        self.gate = Gate(database, client, self.owners)
         self._seconds = seconds
 
     async def call(self, asked: Asked, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Whether a caller may touch what a request names."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -8,7 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from gateway.audit import service as audit
 from gateway.db.session import Database
 from gateway.errors import Forbidden, InvalidInput, NotFound
+from gateway.repositories import experiments
 from gateway.tracking import standing
+from gateway.tracking.client import TrackingClient
 from gateway.tracking.message import Address, Kind
 from gateway.tracking.owners import Owners, Place, absent
 from gateway.tracking.routes import Route
@@ -20,8 +23,9 @@ from gateway.users.caller import Caller
 class Gate:
     """Asks MLflow where things lie first, then the database whose that is: no network call inside a transaction."""
 
-    def __init__(self, database: Database, owners: Owners) -> None:
+    def __init__(self, database: Database, client: TrackingClient, owners: Owners) -> None:
         self.database = database
+        self.client = client
         self.owners = owners
 
     async def admit(
@@ -49,8 +53,13 @@ class Gate:
             return hidden
 
     async def own_run(self, caller: Caller) -> OwnRun:
+        """The run behind a run token; its experiment is made in MLflow, should that have been late."""
         async with self.database.reading() as session:
-            return await standing.own_run(session, caller)
+            own = await standing.own_run(session, caller)
+        if own.experiment_id:
+            return own
+        made = await experiments.complete(self.database, self.client, own.experiment_repository_id)
+        return replace(own, experiment_id=made)
 
     async def _admit_user(
         self, caller: Caller, route: Route, places: dict[Address, Place], within: UUID | None

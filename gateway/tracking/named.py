@@ -18,10 +18,12 @@ async def open_to_all(desk: Desk, asked: Asked) -> Answer | Passage:
 
 
 async def new_run(desk: Desk, asked: Asked) -> Answer:
-    await desk.gate.admit(asked.caller, asked.match.route, _in_experiment(asked.body))
     if asked.caller.run_id is None:
+        await desk.gate.admit(asked.caller, asked.match.route, _in_experiment(asked.body))
         return reply(await desk.call(asked, asked.body))
     own = await desk.gate.own_run(asked.caller)
+    if named := [found for found in addresses(asked.body) if found.kind is not Kind.EXPERIMENT]:
+        await desk.gate.admit(asked.caller, asked.match.route, named)
     return reply(await creation.create(desk.database, desk.client, asked.caller, own, asked.body))
 
 

@@ -21,7 +21,7 @@ class Rule(StrEnum):
     EXPERIMENT_NAME = "an experiment by the name it has in the gateway"
     IN_EXPERIMENTS = "`experiment_ids`; none given means all of the caller's"
     LIST_EXPERIMENTS = "all, of which the caller's experiments are answered"
-    NEW_RUN = "`experiment_id` and the parent in the tags"
+    NEW_RUN = "`experiment_id` and the parent in the tags; with a run token the parent alone"
     NEW_LOGGED_MODEL = "`experiment_id` and `source_run_id`"
     MODEL = "the project in the registered model's name"
     NEW_VERSION = "the project in the registered model's name, and its `source`"

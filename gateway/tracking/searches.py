@@ -13,7 +13,10 @@ from gateway.tracking.owners import parent_of
 
 async def experiment_name(desk: Desk, asked: Asked) -> Answer:
     name = str(asked.fields.get("experiment_name", ""))
-    by_name = standing.experiment_by_name if asked.caller.run_id is None else standing.own_experiment_by_name
+    by_name = standing.experiment_by_name
+    if asked.caller.run_id is not None:
+        await desk.gate.own_run(asked.caller)  # which has it made, should MLflow have been late
+        by_name = standing.own_experiment_by_name
     async with desk.database.reading() as session:
         found = await by_name(session, asked.caller, name)
     hidden = await desk.gate.admit(asked.caller, asked.match.route, [Address(Kind.EXPERIMENT, found)])

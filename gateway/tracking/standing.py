@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gateway.errors import Forbidden, InvalidInput, NotFound
+from gateway.errors import InvalidInput, NotFound
 from gateway.projects import access
 from gateway.projects.rows import Member
 from gateway.repositories.rows import ExperimentRepository
@@ -23,22 +23,21 @@ class OwnRun:
 
     run_id: UUID
     project_id: UUID
-    name: str
+    experiment_repository_id: UUID
     experiment_id: str
+    """In MLflow; empty while it is not there."""
     mlflow_run_id: str | None
 
 
 async def own_run(session: AsyncSession, caller: Caller) -> OwnRun:
-    """Raises Forbidden while the run's experiment is not yet in MLflow."""
+    experiment = (ExperimentRepository.id, ExperimentRepository.mlflow_experiment_id)
     found = await session.execute(
-        select(Run.id, Run.project_id, Run.name, ExperimentRepository.mlflow_experiment_id, Run.mlflow_run_id)
+        select(Run.id, Run.project_id, *experiment, Run.mlflow_run_id)
         .join(ExperimentRepository, ExperimentRepository.id == Run.experiment_repository_id)
         .where(Run.id == caller.run_id)
     )
-    run_id, project_id, name, experiment_id, mlflow_run_id = found.one()
-    if experiment_id is None:
-        raise Forbidden("The experiment of this run is not in MLflow yet.", next_step="Try again in a minute.")
-    return OwnRun(run_id, project_id, name, experiment_id, mlflow_run_id)
+    run_id, project_id, repository_id, experiment_id, mlflow_run_id = found.one()
+    return OwnRun(run_id, project_id, repository_id, experiment_id or "", mlflow_run_id)
 
 
 async def projects_of(session: AsyncSession, experiment_ids: Iterable[str]) -> dict[str, UUID]:

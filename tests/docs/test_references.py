@@ -67,7 +67,8 @@ def test_every_variable_of_a_job_is_documented() -> None:
         **dict.fromkeys(("id", "project_id", "experiment_repository_id", "code_repository_id"), "an id"),
         **dict.fromkeys(("compute_budget_account", "mlflow_run_id"), "set"),
     )
-    given = set(job_environment(cast(Any, gateway), cast(Any, run), "token"))
+    sites = [SimpleNamespace(compute_nodes_reach_gateway=reach) for reach in ("direct", "no")]
+    given = {n for site in sites for n in job_environment(cast(Any, gateway), cast(Any, run), cast(Any, site), "token")}
     script = (ROOT / "backends/job_script/job.sh.jinja").read_text()
     exported = [line for line in script.splitlines() if line.startswith("export ")]
     given |= {n for line in exported for n in re.findall(r"(?:^export| ) ?([A-Z][A-Z_]+)=", line)}

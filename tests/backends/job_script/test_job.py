@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -70,6 +71,43 @@ def test_where_things_are(tmp_path: Path) -> None:
     checkpoint = str(tmp_path / "lineage" / "lineage-1" / "checkpoint")
     places = ["run-1", "0123abc", code, f"{run}/inputs", f"{run}/outputs", checkpoint, code, "ALL", code]
     assert attempt.log.splitlines() == places
+
+
+@pytest.mark.parametrize(
+    ("gateway_says", "user_says", "expected"),
+    [
+        (None, None, "file:{run}/outputs/mlruns"),
+        ("https://gateway.test/tracking/", None, "https://gateway.test/tracking/"),
+        (None, "https://mine.test", "https://mine.test"),
+    ],
+)
+def test_where_mlflow_logs_to(tmp_path: Path, gateway_says: str | None, user_says: str | None, expected: str) -> None:
+    variables = {"Variables": {"MLFLOW_TRACKING_URI": user_says}} if user_says else {}
+    secrets = {"MLFLOW_TRACKING_URI": gateway_says} if gateway_says else {}
+    attempt = Attempt(tmp_path, request("echo $MLFLOW_TRACKING_URI", variables), secrets)
+    assert attempt.to_end() == 0
+    assert attempt.log == expected.format(run=attempt.run) + "\n"
+
+
+TRAINING = """
+import mlflow
+
+with mlflow.start_run():
+    mlflow.log_metric("loss", 0.5)
+    mlflow.log_text("hello", "note.txt")
+"""
+
+
+@pytest.mark.mlflow
+def test_a_training_that_does_not_reach_the_gateway_logs_to_files_of_its_run(tmp_path: Path) -> None:
+    given = {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
+    attempt = Attempt(tmp_path, request(f"{sys.executable} train.py"), given)
+    (attempt.run / "code" / "train.py").write_text(TRAINING)
+    assert attempt.to_end(MLFLOW_DISABLE_TELEMETRY="true") == 0, attempt.log
+    assert "View run" not in attempt.log
+    (metric,) = (attempt.run / "outputs" / "mlruns").glob("0/*/metrics/loss")
+    assert metric.read_text().split()[1] == "0.5"
+    assert (metric.parents[1] / "artifacts" / "note.txt").read_text() == "hello"
 
 
 @pytest.mark.parametrize("site_sets", [None, "9"])

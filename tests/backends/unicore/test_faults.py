@@ -5,11 +5,12 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from backends.contract import Prints, WaitsFor
+from backends.contract import Links, Prints, WaitsFor
 from backends.errors import AuthenticationFailed, InvalidJob, JobNotFound, SiteUnavailable, SubmitUncertain
 from backends.reasons import Reason
 from backends.spec import Credential, Handle, JobRef, JobSpec, Phase, Result
@@ -276,3 +277,30 @@ async def test_a_job_that_was_deleted_behind_our_back_is_missing(case: UnicoreCa
         assert status.outcome is None
         unknown = JobRef("x", Handle(ref.handle.tag, ""))
         assert (await backend.poll([unknown]))[unknown].phase is Phase.MISSING
+
+
+async def test_job_and_directory_are_kept_for_as_long_as_somebody_looks(case: UnicoreCase, proxy: Proxy) -> None:
+    async with case.open() as backend:
+        ref = await case.started(backend, WaitsFor("go"))
+        for _ in range(5):
+            await backend.poll([ref])
+        asked = [json.loads(r.body) for r in proxy.seen if r.method == "PUT" and r.path.endswith(f"/jobs/{ref.id}")]
+        assert len(asked) == 1
+        ends = datetime.strptime(asked[0]["terminationTime"], "%Y-%m-%dT%H:%M:%S%z")
+        assert ends > datetime.now(UTC) + timedelta(days=29)
+        await case.release(ref.handle, "go")
+        assert (await case.until(backend, ref, Phase.ENDED)).outcome is not None
+
+
+async def test_a_link_that_leads_out_is_neither_read_nor_listed_and_one_inside_is(case: UnicoreCase) -> None:
+    deeds = (Prints("kept"), Links("inside", "../mantik.log"), Links("outside", "/etc"))
+    async with case.open() as backend:
+        handle = (await case.ended(backend, *deeds)).ref.handle
+        assert await backend.read(handle, "outputs/inside", 0, 100, area="run") == b"kept"
+        for asked in (
+            backend.read(handle, "outputs/outside/passwd", 0, 10, area="run"),
+            backend.list(handle, "outputs/outside", area="run"),
+            backend.stat(handle, "outputs/outside/passwd", area="run"),
+        ):
+            with pytest.raises(JobNotFound):
+                await asked

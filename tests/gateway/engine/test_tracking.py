@@ -1,6 +1,9 @@
 """MLflow follows the run. An outage of it delays this and nothing else."""
 
+from sqlalchemy import update
+
 from gateway.runs.states import State
+from gateway.sites.rows import Site
 from tests.gateway.engine.yard import Yard
 
 
@@ -10,6 +13,8 @@ async def test_states_tags_config_and_script_stand_in_mlflow(yard: Yard) -> None
     job = await yard.until_running(run_id)
     (there,) = yard.mlflow.of(run_id)
     assert job.environment["MLFLOW_RUN_ID"] == there.run_id
+    assert job.environment["MLFLOW_TRACKING_URI"].endswith("/tracking/")
+    assert "MLFLOW_ALLOW_FILE_STORE" not in job.environment
 
     async def told() -> bool:
         return there.status == "RUNNING"
@@ -63,6 +68,20 @@ async def test_without_mlflow_the_run_goes_on_and_mlflow_is_told_later(yard: Yar
     assert (there.status, run.mlflow_run_id) == ("FINISHED", there.run_id)
     assert len(yard.mlflow.artifacts) == 2
     assert await yard.conditions(run_id) == {}
+
+
+async def test_a_job_that_does_not_reach_the_gateway_is_told_of_no_mlflow(yard: Yard) -> None:
+    async with yard.db.transaction() as session:
+        await session.execute(update(Site).values(compute_nodes_reach_gateway="no"))
+    run_id = await yard.submit(yard.waiting())
+    await yard.engine()
+    job = await yard.until_running(run_id)
+    about = {name: value for name, value in job.environment.items() if name.startswith("MLFLOW_")}
+    assert about == {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
+    yard.go(run_id)
+    run = await yard.until_quiet(run_id)
+    (there,) = yard.mlflow.of(run_id)
+    assert (there.status, run.mlflow_run_id) == ("FINISHED", there.run_id)
 
 
 async def test_an_outage_while_it_runs_is_made_up_for(yard: Yard) -> None:

@@ -17,8 +17,8 @@ async def test_warnings_of_the_site_in_preview_and_run(yard: Yard) -> None:
         await session.execute(update(Connection).values(last_check=CHECK))
     config = {"Resources": {"Queue": "batch", "Nodes": 2, "TasksPerNode": 1, "CPUsPerTask": 4}}
     said = [
-        "Compute nodes of site fake do not reach the gateway: what the code logs to MLflow does not arrive there. "
-        "Write results to files below MANTIK_OUTPUTS_DIR. State and log of the run are kept all the same.",
+        "Compute nodes of site fake do not reach the gateway: what the code logs to MLflow stays in files of the "
+        "run on the site, outputs/mlruns, and does not show in MLflow. State and log of the run are kept all the same.",
         "Site fake charges 2 whole nodes: the run takes 4 of 48 CPUs of each.",
     ]
     body = yard.body(config=config)

@@ -72,6 +72,21 @@ async def test_without_mlflow_every_kind_of_route_says_so(database: Database, pa
 
 
 @SQLITE
+async def test_a_job_is_told_to_wait_while_its_run_is_not_in_mlflow(database: Database) -> None:
+    """503 is what MLflow's client repeats; any other answer would end the training."""
+    client = TrackingClient("http://127.0.0.1:1")
+    token = await run_token(database, await add_run(database, await a_home(database)))
+    async with door(application(database, client), token) as http:
+        answers = [
+            await http.post("/api/2.0/mlflow/runs/create", json={"experiment_id": "0", "start_time": 1}),
+            await http.post("/api/2.0/mlflow/runs/search", json={}),
+            await http.get("/api/2.0/mlflow/experiments/get-by-name", params={"experiment_name": "main"}),
+        ]
+    assert [answer.status_code for answer in answers] == [503] * 3
+    await client.close()
+
+
+@SQLITE
 async def test_bodies_that_mlflow_would_choke_on(database: Database) -> None:
     client = TrackingClient("http://127.0.0.1:1")
     home = await a_home(database, mlflow_id="7")
