@@ -113,7 +113,7 @@ class UnicoreSite:
             "name": f"unicore-{self.name}",
             "kind": "unicore",
             "url": self.url,
-            "options": {"caCertificate": Path(self.ca).read_text(), "rawJobsAllowed": True},
+            "options": {"tlsCa": Path(self.ca).read_text(), "rawJobsAllowed": True},
         }
         return Site(**(values | changes))  # type: ignore[arg-type]
 

@@ -21,7 +21,7 @@ from backends.unicore.transport import Channel
 
 PROBE = b"mantik\n" * 600
 UNVERIFIED = (
-    "The certificate of this site is not checked (tlsVerification: off): anybody between us and it can read all."
+    "The certificate of this site is not checked (verifyTls: false): anybody between us and it can read all."
 )
 LIMITS_SECONDS = 600.0
 

@@ -286,8 +286,8 @@ async def _cut(response: httpx.Response, first: int, last: int) -> bytes:
 def _unreached(base: str, error: Exception) -> str:
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return (
-            f"The certificate of {base} is not trusted: {error}. Give the authority that signed it in caCertificate "
-            "of the site."
+            f"The certificate of {base} is not trusted: {error}. Give the authority that signed it to the site, "
+            "as its tlsCa."
         )
     return f"{base} cannot be reached: {error or type(error).__name__}."
 

@@ -122,6 +122,7 @@ def show_one(connection: str, output: str) -> None:
         ("Provider", found.connection_provider),
         ("Login", f"{found.login_name or ''} ({found.auth_method}, version {found.version})".strip()),
         ("State", _state(found)),
+        ("Certificate", None if found.certificate_checked else "not checked"),
         ("Problem", check.get("error")),
         ("Valid until", moment(found.valid_until)),
         ("Public key", found.public_key),
@@ -156,10 +157,10 @@ def delete(connection: str, yes: bool) -> None:
 
 
 def _state(connection: "ConnectionView") -> str:
-    if connection.refused_at is not None:
-        return "refused"
     check = connection.last_check or {}
-    return "" if "ok" not in check else "ok" if check["ok"] else "problem"
+    tried = "" if "ok" not in check else "ok" if check["ok"] else "problem"
+    state = "refused" if connection.refused_at is not None else tried
+    return state if connection.certificate_checked else f"{state}, certificate not checked".removeprefix(", ")
 
 
 def _talk(made: "ConnectionView", made_here: bool) -> None:

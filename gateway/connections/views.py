@@ -49,6 +49,7 @@ async def view(session: AsyncSession, caller: Caller, row: Connection) -> Connec
         auth_method=row.auth_method,
         site_id=row.site_id,
         site_name=site.name if site is not None else None,
+        certificate_checked=site.verify_tls if site is not None else True,
         origin=row.origin,
         login_name=row.login_name,
         version=row.version,

@@ -258,7 +258,7 @@ def _meaning(run: Run, outcome: Outcome) -> tuple[State, str, Reason | None]:
     if outcome.result is Result.CANCELLED:
         return State.CANCELLED, "The job was cancelled on the site.", Reason.CANCELLED_ON_SITE
     reason = outcome.reason or Reason.EXIT_CODE
-    return State.FAILED, sentence(reason, outcome), reason
+    return State.FAILED, outcome.sentence or sentence(reason, outcome), reason
 
 
 def sentence(reason: Reason, outcome: Outcome) -> str:

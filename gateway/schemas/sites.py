@@ -108,6 +108,8 @@ class ConnectionView(Wire):
     auth_method: str
     site_id: UUID | None
     site_name: str | None
+    certificate_checked: bool = True
+    """False when the site's certificate is not verified: others on the way may read and change all."""
     origin: str | None
     login_name: str | None
     password: None = None

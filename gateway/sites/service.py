@@ -96,9 +96,9 @@ def backend_site(row: Site) -> backends.spec.Site:
     """A site as a backend takes it."""
     options = {**row.options, "rawJobsAllowed": row.raw_jobs_allowed}
     if row.tls_ca is not None:
-        options["caCertificate"] = row.tls_ca
+        options["tlsCa"] = row.tls_ca
     if not row.verify_tls:
-        options["tlsVerification"] = "off"
+        options["verifyTls"] = False
     return backends.spec.Site(
         id=str(row.id),
         name=row.name,

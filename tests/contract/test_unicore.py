@@ -29,7 +29,7 @@ class UnicoreCase(HostCase):
     def __init__(self, folder: Path, server: UnicoreSite) -> None:
         super().__init__(folder)
         self.server = server
-        options = {"caCertificate": Path(server.ca).read_text()}
+        options = {"tlsCa": Path(server.ca).read_text()}
         self.site = server.site(options=options, work_directory=f"{server.scratch}/{folder.name}")
 
     def config(self, environment: Mapping[str, object]) -> Mapping[str, object]:

@@ -111,3 +111,21 @@ def test_killed_at_any_moment(unicore_site: UnicoreSite, folder: Path) -> None:
             assert marker.read_text() == "ran\n", workshop.story(run_id)
             assert workshop.log(run_id) == b"done\n"
             marker.unlink()
+
+
+def test_a_certificate_that_is_not_trusted(gateway: GatewayProcess, unicore_site: UnicoreSite, folder: Path) -> None:
+    """Refused with what to give; and where its check was switched off, every listing says so."""
+    user = User(gateway, folder)
+    strict, lax = f"strict-{unicore_site.name}", f"lax-{unicore_site.name}"
+    login = ("--auth-method", "Username-Password", "--login-name", unicore_site.user, "--secret-stdin", "--no-check")
+    for name, how in ((strict, ()), (lax, ("--no-verify-tls",))):
+        user.does("sites", "create", name, "--kind", "unicore", "--url", unicore_site.url, *how)
+        user.does("connections", "create", name, "--site", name, *login, stdin=unicore_site.password)
+    refused = mantik(gateway, folder, "connections", "check", strict)
+    assert refused.returncode != 0
+    assert "is not trusted" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert "certificate of this site is not checked" in user.does("connections", "check", lax)
+    assert "certificate not checked" in user.does("connections", "show", lax)
+    (line,) = (line for line in user.does("connections", "list").splitlines() if line.startswith(lax))
+    assert "certificate not checked" in line

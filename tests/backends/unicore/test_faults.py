@@ -187,17 +187,17 @@ async def test_a_certificate_of_an_unknown_authority_is_refused_before_the_passw
 ) -> None:
     case.site = replace(case.site, options={})
     async with case.open() as backend:
-        with pytest.raises(SiteUnavailable, match="caCertificate"):
+        with pytest.raises(SiteUnavailable, match="tlsCa"):
             await backend.check()
     assert proxy.seen == []
 
 
 async def test_verification_is_off_only_in_so_many_words_and_then_told(case: UnicoreCase) -> None:
-    case.site = replace(case.site, options={"tlsVerification": "off"})
+    case.site = replace(case.site, options={"verifyTls": False})
     async with case.open() as backend:
         assert any("not checked" in note for note in (await backend.check()).notes)
-    case.site = replace(case.site, options={"tlsVerification": "false"})
-    with pytest.raises(InvalidJob, match="on or off"):
+    case.site = replace(case.site, options={"verifyTls": "false"})
+    with pytest.raises(InvalidJob, match="true or false"):
         async with case.open():
             pass
 

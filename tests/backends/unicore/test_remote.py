@@ -28,7 +28,7 @@ class RemoteCase(HostCase):
         self.there = there
         work = str(folder / "work")
         self.site = Site(
-            "remote", "remote", "unicore", url=there.url, work_directory=work, options={"caCertificate": there.ca}
+            "remote", "remote", "unicore", url=there.url, work_directory=work, options={"tlsCa": there.ca}
         )
 
     def config(self, environment: Mapping[str, object]) -> Mapping[str, object]:
