@@ -233,8 +233,7 @@ class HostBackend:
         return Found(tuple(JobRef(job_id, handle) for job_id in refs), conclusive)
 
     async def _location(self, tag: str) -> str:
-        run, _, attempt = tag.removeprefix("mantik-").rpartition("-")
-        return join(self._root or (await self._facts())["root"], run, attempt)
+        return join(self._root or (await self._facts())["root"], *_run_and_attempt(tag))
 
     async def _ask(self, command: Command[T_co], stdin: bytes = b"") -> T_co:
         done = await self._shell.run("run", *command.argv, stdin=stdin)
@@ -368,11 +367,19 @@ class HostBackend:
         return checked(await self._shell.run("read", *words, time_limit=120), f"read {path}")
 
     async def remove(self, handle: Handle, area: FileArea = "run") -> None:
-        if not handle.location:
-            handle = Handle(handle.tag, await self._location(handle.tag))
-        done = await self._shell.run("remove", *Place.of(handle).words, area, time_limit=600)
+        if handle.location:
+            words = Place.of(handle).words
+        else:
+            # The site expands the work directory: to ask for it first would need room there.
+            words = (self._site.work_directory, *_run_and_attempt(handle.tag))
+        done = await self._shell.run("remove", *words, area, time_limit=600)
         if done.code != 65:
             checked(done, "remove the directory")
+
+
+def _run_and_attempt(tag: str) -> tuple[str, str]:
+    run, _, attempt = tag.removeprefix("mantik-").rpartition("-")
+    return run, attempt
 
 
 def _slice(bundle: CodeBundle, offset: int) -> bytes:

@@ -266,7 +266,8 @@ remove() { # ROOT RUN N AREA
 hollow() { # RUN/N: nothing stays but the seized fence, so that a gateway that wakes up late lays no ticket again
   cd -- "$1" 2>/dev/null || return 0
   stop_commands .
-  lay_ticket || exit 75
+  # Without room for a ticket there never was one; then nothing of the attempt can run, and its files make room.
+  if ! lay_ticket 2>/dev/null; then cd .. && rm -rf -- "./${1##*/}"; return; fi
   mv -T -- ticket fence.revoked 2>/dev/null
   find . -mindepth 1 -maxdepth 1 ! -name laid ! -name 'fence.*' -exec rm -rf -- {} +
 }
