@@ -20,9 +20,7 @@ from backends.unicore.tls import is_verified
 from backends.unicore.transport import Channel
 
 PROBE = b"mantik\n" * 600
-UNVERIFIED = (
-    "The certificate of this site is not checked (verifyTls: false): anybody between us and it can read all."
-)
+UNVERIFIED = "The certificate of this site is not checked (verifyTls: false): anybody between us and it can read all."
 LIMITS_SECONDS = 600.0
 
 

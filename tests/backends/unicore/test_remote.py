@@ -27,9 +27,7 @@ class RemoteCase(HostCase):
         super().__init__(folder)
         self.there = there
         work = str(folder / "work")
-        self.site = Site(
-            "remote", "remote", "unicore", url=there.url, work_directory=work, options={"tlsCa": there.ca}
-        )
+        self.site = Site("remote", "remote", "unicore", url=there.url, work_directory=work, options={"tlsCa": there.ca})
 
     def config(self, environment: Mapping[str, object]) -> Mapping[str, object]:
         resources = {"Queue": "batch", "Runtime": "10m"}
