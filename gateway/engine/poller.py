@@ -113,11 +113,15 @@ class Poller:
             await self._take_all(lease, changes)
         except Exception:  # whatever a driver raises
             # What a site says of one job may not fit the database: the others' news is stored all the same.
-            for change in changes:
+            # The runs are read anew, for what was rolled back had changed them here.
+            async with self.parts.db.reading() as session:
+                anew = {f.job.id: f for f in await _followed(session, uuid.UUID(lease.name.removeprefix(PREFIX)))}
+            for f, status in changes:
                 try:
-                    await self._take_all(lease, [change])
+                    if f.job.id in anew:
+                        await self._take_all(lease, [(anew[f.job.id], status)])
                 except Exception:
-                    log.exception("the status of run %s could not be stored", change[0].run.id)
+                    log.exception("the status of run %s could not be stored", f.run.id)
         return bool(changes)
 
     async def _take_all(self, lease: NamedLease, changes: Sequence[tuple[Followed, JobStatus]]) -> None:

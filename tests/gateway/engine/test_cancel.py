@@ -109,8 +109,10 @@ async def test_while_it_runs(yard: Yard) -> None:
     run_id = await yard.submit(yard.waiting())
     await yard.engine()
     await yard.until_running(run_id)
+    gate = yard.faults.gates["cancel"] = asyncio.Event()
     await cancel(yard, run_id)
     await cancel(yard, run_id)
+    gate.set()
     await ends_cancelled(yard, run_id)
     assert await yard.log(run_id) == b"waits\n"
     asked = await yard.events(run_id, "intent")

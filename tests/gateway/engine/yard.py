@@ -241,7 +241,13 @@ class Yard:
             at_rest = run.lease_owner is None and run.due_at is None and run.tracking_due_at is None
             return run.ended_at is not None and "COLLECTING" not in left and at_rest
 
-        await self.until(quiet, "quiet")
+        try:
+            await self.until(quiet, "quiet")
+        except AssertionError as error:
+            run = await self.run(run_id)
+            waits = (run.state, run.lease_owner, run.lease_until, run.due_at, run.tracking_due_at)
+            told = [f"{e.kind}: {e.text}" for e in await self.events(run_id)]
+            raise AssertionError(f"{error}\n{waits}\n{await self.conditions(run_id)}\n" + "\n".join(told)) from None
         return await self.run(run_id)
 
     async def until_deleted(self, run_id: uuid.UUID) -> Run:
