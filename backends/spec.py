@@ -113,6 +113,22 @@ class RenderedJob:
     warnings: tuple[str, ...] = ()
     """Sentences: what the site cannot take or what is read in a surprising way."""
 
+    @classmethod
+    def of(
+        cls, request: JobRequest, script: bytes, submit_command: tuple[str, ...], warnings: tuple[str, ...] = ()
+    ) -> "RenderedJob":
+        """With what every kind of site takes from the request as it is."""
+        environment = request.config.environment
+        return cls(
+            script=script,
+            submit_command=submit_command,
+            login_commands_before=environment.pre_run_command_on_login_node,
+            login_commands_after=environment.post_run_command_on_login_node,
+            project_path=request.project_path,
+            git_ref=request.git_ref,
+            warnings=warnings,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:

@@ -17,15 +17,7 @@ class FakeKind:
         self.name = name
 
     def render(self, request: JobRequest) -> RenderedJob:
-        environment = request.config.environment
-        return RenderedJob(
-            script=request.command.encode(),
-            submit_command=("submit",),
-            login_commands_before=environment.pre_run_command_on_login_node,
-            login_commands_after=environment.post_run_command_on_login_node,
-            project_path=request.project_path,
-            git_ref=request.git_ref,
-        )
+        return RenderedJob.of(request, request.command.encode(), ("submit",))
 
     def open(self, site: Site, credentials: CredentialSource) -> AbstractAsyncContextManager[Backend]:
         return _opened(self.site)

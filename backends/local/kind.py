@@ -20,7 +20,6 @@ class LocalKind:
 
     def render(self, request: JobRequest) -> RenderedJob:
         resources = request.config.resources
-        environment = request.config.environment
         nodes = resources.nodes if resources else None
         if nodes is not None and nodes > 1:
             message = f"Resources.Nodes: {nodes} asked, and this machine is one. Leave it out, or choose another site."
@@ -28,15 +27,8 @@ class LocalKind:
         ignored = [name for name in _NO_MEANING if resources is not None and getattr(resources, name) is not None]
         warnings = [f"Resources: {', '.join(_published(n) for n in ignored)} has no meaning on this machine."]
         seconds = resources.runtime.seconds if resources and resources.runtime else 0
-        return RenderedJob(
-            script=render_script(request),
-            submit_command=("timeout", str(seconds), "bash", "job.sh") if seconds else ("bash", "job.sh"),
-            login_commands_before=environment.pre_run_command_on_login_node if environment else (),
-            login_commands_after=environment.post_run_command_on_login_node if environment else (),
-            project_path=request.project_path,
-            git_ref=request.git_ref,
-            warnings=tuple(warnings) if ignored else (),
-        )
+        submit = ("timeout", str(seconds), "bash", "job.sh") if seconds else ("bash", "job.sh")
+        return RenderedJob.of(request, render_script(request), submit, tuple(warnings) if ignored else ())
 
     def open(self, site: Site, credentials: CredentialSource) -> AbstractAsyncContextManager[Backend]:
         return _open(site)

@@ -19,15 +19,7 @@ class SlurmKind:
     name = "slurm"
 
     def render(self, request: JobRequest) -> RenderedJob:
-        environment = request.config.environment
-        return RenderedJob(
-            script=render_script(request, directives(request)),
-            submit_command=("sbatch", "--parsable", "job.sh"),
-            login_commands_before=environment.pre_run_command_on_login_node,
-            login_commands_after=environment.post_run_command_on_login_node,
-            project_path=request.project_path,
-            git_ref=request.git_ref,
-        )
+        return RenderedJob.of(request, render_script(request, directives(request)), ("sbatch", "--parsable", "job.sh"))
 
     def open(self, site: Site, credentials: CredentialSource) -> AbstractAsyncContextManager[Backend]:
         return _opened(site, credentials)

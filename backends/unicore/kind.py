@@ -17,17 +17,8 @@ class UnicoreKind:
     name = "unicore"
 
     def render(self, request: JobRequest) -> RenderedJob:
-        environment = request.config.environment
         description = describe(request, raw_allowed=request.raw_jobs_allowed)
-        return RenderedJob(
-            script=script(request),
-            submit_command=description.words,
-            login_commands_before=environment.pre_run_command_on_login_node,
-            login_commands_after=environment.post_run_command_on_login_node,
-            project_path=request.project_path,
-            git_ref=request.git_ref,
-            warnings=description.warnings,
-        )
+        return RenderedJob.of(request, script(request), description.words, description.warnings)
 
     def open(self, site: Site, credentials: CredentialSource) -> AbstractAsyncContextManager[Backend]:
         return _opened(site, credentials)

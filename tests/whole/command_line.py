@@ -6,8 +6,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import httpx
+
 from tests.whole.conftest import EXAMPLE
-from tests.whole.gateway_process import PASSWORD, GatewayProcess
+from tests.whole.gateway_process import PASSWORD, GatewayProcess, wait_for
 from tests.whole.workshop import git
 
 SITES = Path(__file__).parents[1] / "sites"
@@ -50,3 +52,17 @@ def example(repository: Path, config: str, words: Mapping[str, str]) -> Path:
     git(repository, "add", "-A")
     git(repository, "commit", "--quiet", "-m", "digits")
     return repository
+
+
+def assert_trained(gateway: GatewayProcess, mlflow_run_id: str, *, epochs: int) -> None:
+    """MLflow, through the gateway, shows the example's run as finished, with what it logged."""
+    login = {"Authorization": gateway.http.headers["Authorization"]}
+    address = f"{gateway.url}/tracking/api/2.0/mlflow/runs/get"
+
+    def tracked() -> dict[str, dict[str, object]] | None:
+        answer = httpx.get(address, params={"run_id": mlflow_run_id}, headers=login).json()["run"]
+        return answer if answer["info"]["status"] == "FINISHED" else None
+
+    data = wait_for(tracked, 30)["data"]
+    assert {m["key"] for m in data["metrics"]} >= {"loss", "accuracy"}
+    assert {p["key"]: p["value"] for p in data["params"]}["epochs"] == str(epochs)

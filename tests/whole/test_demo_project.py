@@ -3,12 +3,10 @@
 import json
 from pathlib import Path
 
-import httpx
 import pytest
 
-from tests.whole.command_line import example, mantik, training_venv
+from tests.whole.command_line import assert_trained, example, mantik, training_venv
 from tests.whole.conftest import Lab
-from tests.whole.gateway_process import wait_for
 
 
 @pytest.mark.slurm
@@ -43,13 +41,4 @@ def test_the_example_on_slurm_by_the_command_line(lab: Lab, folder: Path) -> Non
     run = next(r for r in listed if r["name"] == "digits")
     assert [row[1] for row in lab.billed(run["runId"])] == ["budget-a"]
 
-    login = {"Authorization": gateway.http.headers["Authorization"]}
-    address = f"{gateway.url}/tracking/api/2.0/mlflow/runs/get"
-
-    def tracked() -> dict[str, dict[str, object]] | None:
-        answer = httpx.get(address, params={"run_id": run["mlflowRunId"]}, headers=login).json()["run"]
-        return answer if answer["info"]["status"] == "FINISHED" else None
-
-    data = wait_for(tracked, 30)["data"]
-    assert {m["key"] for m in data["metrics"]} >= {"loss", "accuracy"}
-    assert {p["key"]: p["value"] for p in data["params"]}["epochs"] == "3"
+    assert_trained(gateway, run["mlflowRunId"], epochs=3)

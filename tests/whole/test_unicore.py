@@ -4,12 +4,11 @@ import json
 import time
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.site_fixtures import UnicoreSite
-from tests.whole.command_line import example, mantik, training_venv
-from tests.whole.gateway_process import GatewayProcess, running, wait_for
+from tests.whole.command_line import assert_trained, example, mantik, training_venv
+from tests.whole.gateway_process import GatewayProcess, running
 from tests.whole.workshop import MLPROJECT, Workshop, make_repository
 
 pytestmark = [pytest.mark.unicore, pytest.mark.mlflow, pytest.mark.timeout(300)]
@@ -68,16 +67,7 @@ def test_the_example_by_the_command_line(gateway: GatewayProcess, unicore_site: 
 
     (run,) = json.loads(user.does("runs", "list", *project, "-o", "json"))
     assert (run["state"], run["exitCode"], run["computeBudgetAccount"]) == ("FINISHED", 0, "proj2")
-    login = {"Authorization": gateway.http.headers["Authorization"]}
-    address = f"{gateway.url}/tracking/api/2.0/mlflow/runs/get"
-
-    def tracked() -> dict[str, dict[str, object]] | None:
-        answer = httpx.get(address, params={"run_id": run["mlflowRunId"]}, headers=login).json()["run"]
-        return answer if answer["info"]["status"] == "FINISHED" else None
-
-    data = wait_for(tracked, 30)["data"]
-    assert {m["key"] for m in data["metrics"]} >= {"loss", "accuracy"}
-    assert {p["key"]: p["value"] for p in data["params"]}["epochs"] == "3"
+    assert_trained(gateway, run["mlflowRunId"], epochs=3)
 
 
 def test_killed_at_any_moment(unicore_site: UnicoreSite, folder: Path) -> None:

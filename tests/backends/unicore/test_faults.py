@@ -28,11 +28,6 @@ async def proxy(unicore_site: UnicoreSite) -> AsyncIterator[Proxy]:
         yield between
 
 
-@pytest.fixture
-def case(tmp_path: Path, proxy: Proxy) -> UnicoreCase:
-    return UnicoreCase(tmp_path, proxy.site)
-
-
 def with_login(case: UnicoreCase, credential: Credential) -> Credentials:
     source = Credentials(credential)
     case.credentials = lambda: source  # type: ignore[method-assign]

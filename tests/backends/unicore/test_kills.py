@@ -27,11 +27,6 @@ async def proxy(unicore_to_kill: UnicoreSite) -> AsyncIterator[Proxy]:
 
 
 @pytest.fixture
-def case(tmp_path: Path, proxy: Proxy) -> UnicoreCase:
-    return UnicoreCase(tmp_path, proxy.site)
-
-
-@pytest.fixture
 def killed(unicore_to_kill: UnicoreSite) -> Callable[[], None]:
     def kill() -> None:
         unicore_to_kill.kill()
