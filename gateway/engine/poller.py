@@ -113,15 +113,11 @@ class Poller:
             await self._take_all(lease, changes)
         except Exception:  # whatever a driver raises
             # What a site says of one job may not fit the database: the others' news is stored all the same.
-            # The runs are read anew, for what was rolled back had changed them here.
-            async with self.parts.db.reading() as session:
-                anew = {f.job.id: f for f in await _followed(session, uuid.UUID(lease.name.removeprefix(PREFIX)))}
-            for f, status in changes:
+            for change in changes:
                 try:
-                    if f.job.id in anew:
-                        await self._take_all(lease, [(anew[f.job.id], status)])
+                    await self._take_all(lease, [change])
                 except Exception:
-                    log.exception("the status of run %s could not be stored", f.run.id)
+                    log.exception("the status of run %s could not be stored", change[0].run.id)
         return bool(changes)
 
     async def _take_all(self, lease: NamedLease, changes: Sequence[tuple[Followed, JobStatus]]) -> None:

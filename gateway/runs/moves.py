@@ -58,7 +58,8 @@ async def move(
 ) -> bool:
     """Move `run` as it was loaded; False, and nothing changed, when it is no longer in that state or the guard fails.
 
-    Writes the event in the same transaction. `values` are further columns of the row."""
+    `run` itself stays as it was: whether the move stands is known at the end of the transaction, and who goes on reads
+    it anew. Writes the event in the same transaction. `values` are further columns of the row."""
     source = State(run.state)
     _check(run, source, to)
     now = clock.now()
@@ -85,9 +86,6 @@ async def move(
     if changed.rowcount == 0:
         return False
     record(session, run.id, "state", to.text, dict(to.evidence), source=source, to=to.to, caller=caller)
-    for name, value in values.items():
-        setattr(run, name, value)
-    session.expunge(run) if run in session else None
     return True
 
 

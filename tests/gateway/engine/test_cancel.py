@@ -4,15 +4,18 @@ import asyncio
 import uuid
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from backends.errors import SiteUnavailable, SubmitUncertain
 from backends.fake import FakeJob
 from backends.reasons import Reason
 from backends.spec import Phase
+from gateway import clock
+from gateway.engine.engine import LONG, _long
 from gateway.errors import Conflict, NotFound
 from gateway.logs.rows import LogChunk
 from gateway.runs import service
+from gateway.runs.rows import Run
 from gateway.runs.states import State
 from tests.gateway.engine.yard import Yard
 
@@ -278,3 +281,17 @@ async def test_a_cancel_is_not_behind_the_preparations_of_others(yard: Yard) -> 
     await ends_cancelled(yard, running)
     for run_id in others:
         assert (await yard.until_quiet(run_id)).state == State.FINISHED
+
+
+@pytest.mark.parametrize("state", list(State))
+@pytest.mark.parametrize("origin", ["submitted", "reported"])
+@pytest.mark.parametrize("wish", [None, "cancel_requested_at", "delete_requested_at"])
+async def test_a_long_step_is_one_for_the_engine_and_for_the_database_alike(
+    yard: Yard, state: State, origin: str, wish: str | None
+) -> None:
+    run_id = await yard.submit()
+    values: dict[str, object] = {"state": state, "origin": origin} | ({wish: clock.now()} if wish else {})
+    async with yard.db.transaction() as session:
+        await session.execute(update(Run).where(Run.id == run_id).values(**values))
+        told = await session.scalar(select(LONG).where(Run.id == run_id))
+    assert bool(told) is _long(await yard.run(run_id))

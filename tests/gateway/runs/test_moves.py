@@ -84,7 +84,7 @@ async def test_every_pair_of_states_is_allowed_or_refused(context: Context, orig
                 async with context.db.transaction() as session:
                     assert await move(session, run, going(to, reported=origin == "reported")), (source, to)
                 assert (await row(context, run_id)).state == to
-                assert run.state == to, "the object goes along"
+                assert run.state == source, "who goes on reads it anew"
                 written = (await events(context, run_id))[before:]
                 assert [(e.kind, e.from_state, e.to_state) for e in written] == [("state", source, to)]
             else:
