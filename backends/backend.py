@@ -1,6 +1,6 @@
 """The contract that every backend keeps; `backends.contract` is the suite that checks it."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, runtime_checkable
 
@@ -16,6 +16,7 @@ from backends.spec import (
     JobRequest,
     JobSpec,
     JobStatus,
+    Method,
     RenderedJob,
     Revoked,
     Site,
@@ -44,13 +45,13 @@ class CredentialSource(Protocol):
 
 @runtime_checkable
 class RenewingSource(Protocol):
-    """A `CredentialSource` that keeps what was renewed: tokens that end, and refresh tokens that work once."""
+    """A `CredentialSource` whose tokens end: `get` has one renewed in time, and this has it done before that."""
 
-    async def renew(self, credential: Credential, renewed: Callable[[Credential], Awaitable[Credential]]) -> Credential:
-        """Under a lock over all gateways: when `credential` is still the newest, call `renewed` with it, which asks
-        the issuer, and store `secret`, `expires_at` and `renewal` of the answer. Returns the newest credential.
+    async def renew(self, credential: Credential) -> Credential:
+        """The site refused this token: return a newer one of its issuer, or the same when there is none to be had.
+        Whoever asks at the same time, in whatever gateway, the issuer is asked once.
 
-        It stays the same version: the owner gave nothing new. Raises what `renewed` raises."""
+        Raises AuthenticationFailed when the issuer refused, SiteUnavailable when it could not be asked."""
         ...
 
 
@@ -150,4 +151,35 @@ class BackendKind(Protocol):
 
     def open(self, site: Site, credentials: CredentialSource) -> AbstractAsyncContextManager[Backend]:
         """A backend for one connection. Entering it does no I/O; the first call connects."""
+        ...
+
+
+@runtime_checkable
+class LoginRules(Protocol):
+    """A `BackendKind` that says how its users log in. The others take keys, passwords and tokens, and no choices."""
+
+    methods: Sequence[Method]
+    preferences: Sequence[str]
+    """Names that `Credential.preferences` may hold."""
+
+
+@runtime_checkable
+class Notified(Protocol):
+    """A backend whose site posts to `JobSpec.notify` when a job changes. Everything works without it."""
+
+    async def told(self, ref: JobRef, authorization: str, body: bytes) -> bool:
+        """Whether a message, with its `Authorization` header, is the site's own and about this job. If so, the next
+        `poll` asks anew for what it says. A hint: nothing of the message is taken for the job's status.
+
+        Raises what any call may raise, when the site had to be asked for its key."""
+        ...
+
+
+@runtime_checkable
+class Unstarted(Protocol):
+    """A backend whose site keeps prepared jobs, also those that nobody will start."""
+
+    async def unstarted(self, known: Collection[str]) -> Sequence[Handle]:
+        """Jobs of this connection's user that carry the tag of an attempt, of any gateway, and were not started as far
+        as the site shows. Those at the locations `known` are not looked at. Repeatable; one question for each other."""
         ...

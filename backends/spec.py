@@ -38,15 +38,8 @@ class Site:
     """Settings of one kind only, e.g. `loginTimeLimit` (seconds), `keyPath` of an operator."""
 
 
-@dataclass(frozen=True, slots=True)
-class Renewal:
-    """How an OIDC access token is renewed: OAuth 2.0, section 6, at the token endpoint of its issuer."""
-
-    token_url: str
-    client_id: str
-    refresh_token: str = field(repr=False)
-    client_secret: str | None = field(default=None, repr=False)
-    scope: str | None = None
+Method = Literal["ssh-key", "password", "token", "oidc", "none"]
+"""How a user logs in. `oidc` is a token that ends, and that its source has renewed by its issuer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +47,16 @@ class Credential:
     """One version of a user's credential. Its repr holds no secret."""
 
     version: int
-    method: Literal["ssh-key", "password", "token", "oidc", "none"]
+    method: Method
     login_name: str | None = None
     secret: str | None = field(default=None, repr=False)
     """Private key, password or token."""
     passphrase: str | None = field(default=None, repr=False)
     certificate: str | None = None
     expires_at: datetime | None = None
-    """When the access token of `oidc` ends."""
-    renewal: Renewal | None = None
-    """Only for `oidc`."""
-    group: str | None = None
-    """Group or project that the user acts for, where the site offers several."""
+    """When the token of `oidc` ends, by the gateway's clock."""
+    preferences: Mapping[str, str] = field(default_factory=dict)
+    """As whom the user acts there, where the site offers several: see `backends.backend.LoginRules`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +133,8 @@ class JobSpec:
     code: CodeBundle
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Tokens and secrets: written as they are into a file of mode 0600, never into the script."""
+    notify: str = field(default="", repr=False)
+    """URL at which the site may tell of the job's changes, see `backends.backend.Notified`; empty for none."""
 
     @property
     def tag(self) -> str:
@@ -283,6 +276,16 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """One thing that a user may choose for a connection, such as the group to act for: see `Credential.preferences`."""
+
+    name: str
+    selected: str
+    offered: tuple[str, ...] = ()
+    """All that the site lets this user choose from; empty where it does not tell."""
+
+
+@dataclass(frozen=True, slots=True)
 class SiteInfo:
     """Who am I there, and what is there for me. Empty lists mean that the site does not tell."""
 
@@ -298,6 +301,8 @@ class SiteInfo:
     shared_file_system: bool | None = None
     notes: tuple[str, ...] = ()
     """Sentences for the user: what is odd here."""
+    choices: tuple[Choice, ...] = ()
+    """As whom we act there, and what else could be chosen."""
 
 
 @dataclass(frozen=True, slots=True)

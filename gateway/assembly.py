@@ -7,6 +7,7 @@ from uuid import UUID
 
 from backends import registry
 from gateway.connections import service as connections
+from gateway.connections.issuers import SETTING, TokenIssuers
 from gateway.context import Context
 from gateway.db.session import Database
 from gateway.engine.engine import Engine, new_owner
@@ -61,6 +62,10 @@ async def assembled(settings: Settings) -> AsyncIterator[Gateway]:
             max_repository_bytes=settings.max_cache_bytes,
             hosts=GitHosts(settings.allowed_git_hosts),
         )
+        issuers = TokenIssuers(GitHosts(settings.allowed_token_hosts, setting=SETTING))
+        stack.push_async_callback(issuers.aclose)
+        planner = Planner(db, vault, git, projects, registry.kind)
+        stack.push_async_callback(planner.aclose)
         context = Context(
             settings=settings,
             db=db,
@@ -68,7 +73,8 @@ async def assembled(settings: Settings) -> AsyncIterator[Gateway]:
             access=AccessTokens([signing_key(key) for key in keys]),
             blobs=DirectoryBlobs(settings.data_dir / "blobs"),
             tracking=tracking,
-            planner=Planner(db, vault, git, projects, registry.kind),
+            planner=planner,
+            issuers=issuers,
         )
         first_login = await _first_login(context)
         engine = _engine(context)
@@ -86,7 +92,7 @@ async def _rotate(db: Database, vault: Vault) -> None:
 
 
 def _engine(context: Context) -> Engine:
-    sites_open = Sites(context.db, context.vault)
+    sites_open = Sites(context.db, context.vault, context.issuers)
     doors = (context.settings, context.db, sites_open, context.planner, context.blobs, context.tracking)
     return Engine(Parts(new_owner(), *doors))
 
@@ -123,4 +129,4 @@ async def _add_this_machine(context: Context, admin_id: UUID) -> None:
     body = CreateConnection(
         connection_name="local", connection_provider="Local", auth_method="None", site_id=site.site_id
     )
-    await connections.create(context.db, context.vault, settings, admin, admin_id, body)
+    await connections.create(context.db, context.vault, settings, context.issuers, admin, admin_id, body)

@@ -3,9 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from gateway.connections.issuers import TokenIssuers
 from gateway.db.session import Database
 from gateway.logs.blobs import BlobStore
 from gateway.runs.plan import Planner
+from gateway.secrets.notification import Told
 from gateway.secrets.vault import Vault
 from gateway.settings import Settings
 from gateway.tracking.client import TrackingClient
@@ -15,6 +17,8 @@ from gateway.users.tokens import AccessTokens
 
 class Wakeable(Protocol):
     def wake(self) -> None: ...
+
+    def tell(self, about: Told, authorization: str, body: bytes) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,7 @@ class Context:
     blobs: BlobStore
     tracking: TrackingClient
     planner: Planner
+    issuers: TokenIssuers = field(default_factory=TokenIssuers)
     engine: Wakeable | None = None
     """The `gateway.engine.engine.Engine` of this process; None where none runs."""
     passwords: Passwords = field(default_factory=Passwords)
@@ -36,3 +41,8 @@ class Context:
         """Something is due now: the engine looks at once."""
         if self.engine is not None:
             self.engine.wake()
+
+    def tell(self, about: Told, authorization: str, body: bytes) -> None:
+        """A site told of a job: the engine looks at it soon."""
+        if self.engine is not None:
+            self.engine.tell(about, authorization, body)

@@ -21,6 +21,7 @@ from gateway.git_hosts import GitHosts, PrivateHost
 from gateway.git_login import GitLogin, SshHosts, Way, login_environment, resolved
 from gateway.git_process import BLOCK, chunks_of_git, run_git
 from gateway.repositories.uri import as_url
+from gateway.together import Together
 
 __all__ = ["GitError", "GitLogin", "GitStore", "Source"]
 
@@ -75,6 +76,7 @@ class GitStore:
         self._ssh_hosts = SshHosts(known_hosts or own, only_known=known_hosts is not None)
         self._locks: dict[str, asyncio.Lock] = {}
         self._asked: dict[tuple[str, str | None, str | None], asyncio.Future[str]] = {}
+        self._checked_local = Together(self._check_local)
         self._described: dict[str, CodeBundle] = {}
         """By key and by hash."""
 
@@ -82,7 +84,7 @@ class GitStore:
         """The full commit id of a commit, else of a branch (or tag), else of the default branch.
 
         Raises GitError, temporary when the host does not answer."""
-        await self._check_local(source.uri)
+        await self._checked_local(source.uri)
         mirror = self._mirror(source)
         # Only an id means the same for ever; a name is looked up there.
         if commit and ID.fullmatch(commit) and (known := await self._commit(mirror, commit)):
@@ -125,10 +127,9 @@ class GitStore:
         mirror = self._mirror(source)
         key = hashlib.sha256("\0".join([mirror.name, commit, *exclude]).encode()).hexdigest()
         async with self._locks.setdefault(key, asyncio.Lock()):
+            if key in self._described and (kept := self.kept(self._described[key].sha256)) is not None:
+                return kept
             path = next(self._bundles.glob(f"{key}.*.tar.gz"), None)
-            if path is not None and key in self._described:
-                note_use(path)
-                return self._described[key]
             if path is None:
                 specs = [".", *(f":(exclude,glob){p}" for p in _patterns(exclude))] if exclude else []
                 args = ["-C", str(mirror), "archive", "--format=tar", commit, *(["--", *specs] if specs else [])]
@@ -160,7 +161,12 @@ class GitStore:
         finally:
             part.unlink(missing_ok=True)
 
-    async def _check_local(self, uri: str) -> None:
+    async def _check_local(self, uris: Sequence[str]) -> Sequence[None]:
+        for uri in dict.fromkeys(uris):
+            await self._check_one(uri)
+        return [None] * len(uris)
+
+    async def _check_one(self, uri: str) -> None:
         """A repository on this machine must not be, lead to or borrow from what the gateway keeps."""
         if not self.local_paths_allowed or not uri.startswith(("/", "file:")):
             return

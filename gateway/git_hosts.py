@@ -1,4 +1,5 @@
-"""Which hosts git may reach: public ones and those that the operator named, so that no URI opens the inner network."""
+"""Which hosts git and token issuers may be on: public ones and those that the operator named, so that no address that
+a user gives opens the inner network."""
 
 import asyncio
 import socket
@@ -16,10 +17,10 @@ LookUp = Callable[[str], Awaitable[Sequence[str]]]
 class PrivateHost(Exception):
     """The host is on this machine or in a network that is not public; the message is one sentence for a user."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, setting: str) -> None:
         super().__init__(
             f"the host {host} is on the gateway's machine or in a network that is not public. "
-            "Give a public host, or ask your operator to name this one in MANTIK_ALLOWED_GIT_HOSTS."
+            f"Give a public host, or ask your operator to name this one in {setting}."
         )
 
 
@@ -36,6 +37,8 @@ class GitHosts:
 
     allowed: Sequence[str] = ()
     look_up: LookUp = look_up
+    setting: str = "MANTIK_ALLOWED_GIT_HOSTS"
+    """Where the operator names them."""
 
     def named(self, host: str) -> bool:
         return host.lower() in {name.lower() for name in self.allowed}
@@ -46,7 +49,7 @@ class GitHosts:
             return
         name = host.lower().rstrip(".")
         if name == "localhost" or name.endswith(".localhost") or not all(map(is_public, _written(host))):
-            raise PrivateHost(host)
+            raise PrivateHost(host, self.setting)
 
     async def addresses(self, host: str) -> Sequence[str]:
         """Where the host may be reached: all its addresses, each of them public; empty for one that is named, which
@@ -60,7 +63,7 @@ class GitHosts:
         if not found:
             raise OSError(f"no address of {host}")
         if not all(map(is_public, found)):
-            raise PrivateHost(host)
+            raise PrivateHost(host, self.setting)
         return found
 
 

@@ -78,6 +78,11 @@ class Settings(BaseSettings):
         description="Git hosts that may be used, separated by commas, whatever their addresses; "
         "empty: any whose addresses are all public.",
     )
+    allowed_token_hosts: Words = Field(
+        default=(),
+        description="Hosts of OIDC issuers that connections may name, separated by commas, whatever their addresses; "
+        "empty: any whose addresses are all public.",
+    )
     local_git_allowed: bool = Field(
         default=False, description="Whether code repositories may be paths on the gateway's machine."
     )

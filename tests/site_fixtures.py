@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from backends.spec import Site
+from tests.token_issuer import TokenIssuer, serving
 
 SITES = Path(__file__).parent / "sites"
 STATE = Path(os.environ.get("SITES_DIR", "/var/tmp/mantik-sites"))
@@ -117,6 +118,31 @@ class UnicoreSite:
         }
         return Site(**(values | changes))  # type: ignore[arg-type]
 
+    def trust(self) -> ssl.SSLContext:
+        """For a client that is to take its certificate."""
+        return ssl.create_default_context(cafile=self.ca)
+
+    @property
+    def private_key(self) -> str:
+        """File of alice's SSH key, whose tokens a server `...-login` takes."""
+        return self.key_of(self.user)
+
+    def key_of(self, login: str) -> str:
+        """Of alice's names there: `alice` with an Ed25519 key, `alice-rsa`, `alice-ecdsa`."""
+        return f"{self.directory}/trust/{login}.key"
+
+    @contextmanager
+    def issuer(self) -> Iterator[TokenIssuer]:
+        """The issuer that a server `...-login` asks about tokens, for one test at a time."""
+        ports = dict(line.split("=") for line in (Path(self.directory) / "ports").read_text().split())
+        turn = _open(STATE / f"unicore-{self.name}.issuer")
+        try:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            with serving(int(ports["ISSUER_PORT"])) as issuer:
+                yield issuer
+        finally:
+            os.close(turn)
+
     @property
     def server_pid(self) -> int:
         return int((Path(self.directory) / "server.pid").read_text())
@@ -171,6 +197,13 @@ def unicore_site(request: pytest.FixtureRequest) -> UnicoreSite:
     """A running UNICORE/X server, of each version in turn."""
     site: UnicoreSite = request.getfixturevalue(f"unicore_{request.param}")
     return site
+
+
+@pytest.fixture(scope="session", params=["11-login", "10-login"])
+def unicore_logins(request: pytest.FixtureRequest) -> Iterator[UnicoreSite]:
+    """A server of each version in turn that takes more ways to log in, and keeps sessions for 3 s."""
+    with running("unicore", request.param) as settings:
+        yield UnicoreSite(**json.loads(settings))
 
 
 @pytest.fixture(scope="session", params=["11-kill", "10-kill"])

@@ -4,16 +4,18 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from posixpath import join, normpath
+from posixpath import dirname, join, normpath
 
 from backends.errors import InvalidJob, JobNotFound, SiteUnavailable, SubmitUncertain
-from backends.host.answers import NOT_THERE, checked, file_info, key_values, number
+from backends.host.answers import FAILED, NOT_THERE, checked, file_info, key_values, number
+from backends.host.calls import Layout, Submit, answers, layout_files, layout_words, start_words
 from backends.host.environment import environment_file, login_script
 from backends.host.evidence import REVOKED, Files, parse_evidence
 from backends.host.outcome import decide
-from backends.host.places import Place, archive
+from backends.host.places import Place
 from backends.host.scheduler import Command, Record, Scheduler, T_co
-from backends.host.shell import Shell
+from backends.host.shell import Completed, Shell
+from backends.host.together import Together
 from backends.reasons import Reason
 from backends.spec import (
     CodeBundle,
@@ -40,6 +42,9 @@ LOGIN_TIME_LIMIT = 1800
 """Seconds for the commands on the login node, unless the site has `loginTimeLimit`."""
 WAIT_FIRST, WAIT_MOST = 0.2, 5.0
 MOST_SUBMITS = 1000
+LAYOUT_SECONDS, SUBMIT_SECONDS = 300, 120
+MORE_SECONDS = 20
+"""For each call beyond the first of one command."""
 SHARED_FILE_SYSTEMS = frozenset(
     {"afs", "beegfs", "ceph", "cephfs", "fhgfs", "fuseblk", "gfs2", "gpfs", "lustre", "nfs", "ocfs2", "panfs", "smb2"}
 )
@@ -64,6 +69,10 @@ class HostBackend:
         self._next_submit: dict[Handle, int] = {}
         self._lagging: Counter[JobRef] = Counter()
         self._root = ""
+        """The work directory as the site last named it; empty when it has to be asked."""
+        self._layouts: Together[Layout, Completed] = Together(self._lay_out_all)
+        self._submits: dict[str, Together[Submit, Completed]] = {}
+        """By the root of the attempts."""
 
     async def aclose(self) -> None:
         await self._shell.aclose()
@@ -118,16 +127,10 @@ class HostBackend:
         return checked(done, "take the code", Reason.STAGE_IN_FAILED).decode().strip()
 
     async def prepare(self, spec: JobSpec) -> Handle:
-        submit = "".join(f"{word}\n" for word in spec.job.submit_command)
-        files = {"job.sh": spec.job.script, "env": environment_file(spec.environment), "submit": submit.encode()}
-        for name, commands in (
-            ("before.sh", spec.job.login_commands_before),
-            ("after.sh", spec.job.login_commands_after),
-        ):
-            if commands:
-                files[name] = login_script(spec, commands)
+        files = self._files(spec)
         # The ticket comes last: with the layout, unless login-node commands have to be run before it.
-        location = await self._lay_out(spec, archive(files), "then" if spec.job.login_commands_before else "ticket")
+        last = "then" if spec.job.login_commands_before else "ticket"
+        location = await self._lay_out(spec, files, last)
         handle = Handle(spec.tag, location)
         if spec.job.login_commands_before:
             try:
@@ -138,15 +141,39 @@ class HostBackend:
             checked(await self._shell.run("ticket", *Place.of(handle).words), "lay the ticket")
         return handle
 
-    async def _lay_out(self, spec: JobSpec, files: bytes, last: str) -> str:
-        words = (self._site.work_directory, spec.run_id, str(spec.attempt), spec.code.sha256, spec.lineage_id, last)
-        done = await self._shell.run("layout", *words, stdin=files, time_limit=300)
+    def _files(self, spec: JobSpec) -> dict[str, bytes]:
+        """What lies in the attempt's directory, by name."""
+        files = {"job.sh": spec.job.script, "env": environment_file(spec.environment)}
+        for name, commands in (
+            ("before.sh", spec.job.login_commands_before),
+            ("after.sh", spec.job.login_commands_after),
+        ):
+            if commands:
+                files[name] = login_script(spec, commands)
+        return files
+
+    async def _lay_out(self, spec: JobSpec, files: Mapping[str, bytes], last: str) -> str:
+        code = spec.code.sha256
+        call = Layout(spec.run_id, str(spec.attempt), code, last, files, spec.code.size)
+        done = await self._layouts.ask(call)
         if done.code == NOT_THERE:
             # The site cleared its cache meanwhile.
-            self._staged.pop(spec.code.sha256, None)
+            self._staged.pop(code, None)
             await self.stage(spec.code)
-            done = await self._shell.run("layout", *words, stdin=files, time_limit=300)
-        return checked(done, "lay out the run's directory").decode().strip().splitlines()[-1]
+            done = await self._layouts.ask(call)
+        return checked(done, "lay out the run's directory").decode("utf-8", "surrogateescape")
+
+    async def _lay_out_all(self, calls: Sequence[Layout]) -> Sequence[Completed]:
+        words = (self._root or self._site.work_directory, *layout_words(calls))
+        stdin = layout_files(calls)
+        done = await self._shell.run("layout", *words, stdin=stdin, time_limit=_limit(LAYOUT_SECONDS, calls))
+        if done.code == FAILED and len(calls) > 1:
+            # One of them may be the cause: a disk that has no room for its files.
+            return [(await self._lay_out_all([call]))[0] for call in calls]
+        each = answers(done, len(calls))
+        laid = [answer for answer in each if not answer.code]
+        self._root = _root_of(laid[0]) if len(laid) == len(calls) else ""
+        return each
 
     async def _on_login_node(self, handle: Handle, when: str) -> None:
         """Wait for detached commands; a repeated call waits for the same ones."""
@@ -193,8 +220,10 @@ class HostBackend:
 
     async def _submit(self, handle: Handle, submit: Command[str], k: int) -> tuple[str, tuple[int, str, str] | None]:
         """What came of submit command `k` (exit code, stdout, stderr), and whether it was issued just now."""
-        words = (*Place.of(handle).words, str(k), *submit.argv)
-        done = await self._shell.run("start", *words, time_limit=120)
+        place = Place.of(handle)
+        if place.root not in self._submits:
+            self._submits[place.root] = Together(self._submit_all)
+        done = await self._submits[place.root].ask(Submit(place, k, submit.argv))
         try:
             text = checked(done, "submit the job")
         except JobNotFound as error:
@@ -206,6 +235,10 @@ class HostBackend:
         fresh, code, size = values
         out, err = rest[: int(size)], rest[int(size) :]
         return fresh, (int(code), out.decode(errors="replace"), err.decode(errors="replace"))
+
+    async def _submit_all(self, calls: Sequence[Submit]) -> Sequence[Completed]:
+        words = (calls[0].place.root, *start_words(calls))
+        return answers(await self._shell.run("start", *words, time_limit=_limit(SUBMIT_SECONDS, calls)), len(calls))
 
     async def _unanswered(self, handle: Handle, told: str) -> JobRef:
         """The submit command left no answer, or there is no ticket: the site's jobs and the fence say what is."""
@@ -375,6 +408,14 @@ class HostBackend:
         done = await self._shell.run("remove", *words, area, time_limit=600)
         if done.code != 65:
             checked(done, "remove the directory")
+
+
+def _limit(seconds: int, calls: Sequence[object]) -> int:
+    return seconds + MORE_SECONDS * (len(calls) - 1)
+
+
+def _root_of(laid: Completed) -> str:
+    return dirname(dirname(laid.stdout.decode("utf-8", "surrogateescape")))
 
 
 def _run_and_attempt(tag: str) -> tuple[str, str]:

@@ -4,7 +4,9 @@
 #
 #   entry.sh VERB ROOT [RUN [ATTEMPT]] [WORD...]      ROOT: the work directory; $NAME and ${NAME} in it are expanded
 #
-# Exit codes: 0 done, 64 usage, 65 there is no such file, 66 a path leaves its directory, 75 try again, 1 failed.
+# `layout` and `start` take several calls in one command, for on a login node each process is dear, and answer them in
+# frames: `mantik-answer INDEX CODE SIZE SIZE`, stdout and stderr of these sizes. Exit codes, of a call as of a command:
+# 0 done, 64 usage, 65 there is no such file, 66 a path leaves its directory, 75 try again, 1 failed.
 set -u
 umask 077
 LOCALE=${LC_ALL-}
@@ -33,9 +35,13 @@ expand() { # TEMPLATE -> REPLY: variables only, nothing is run
 }
 
 # ------------------------------------------------------------------ where things are
-into_root() { cd -- "$1" 2>/dev/null || { [ -d "$(dirname -- "$1")" ] && exit 65; echo "mantik: cannot enter $1" >&2; exit 75; }; }
+into_root() { cd -P -- "$1" 2>/dev/null || { [ -d "$(dirname -- "$1")" ] && exit 65; echo "mantik: cannot enter $1" >&2; exit 75; }; }
 run_name() { [[ $1 =~ ^[0-9A-Za-z][0-9A-Za-z-]*$ ]] || usage "bad run $1"; }
 attempt_name() { [[ $1 =~ ^[0-9]+$ ]] || usage "bad attempt $1"; }
+hash_name() { [[ $1 =~ ^[0-9a-f]{64}$ ]] || usage "bad hash $1"; }
+answer() { # INDEX CODE STDOUT STDERR: the answer of one call of several; fails when nobody reads it any more
+  printf 'mantik-answer %s %s %s %s\n%s%s\n' "$1" "$2" ${#3} ${#4} "$3" "$4" 2>/dev/null
+}
 into_attempt() { # ROOT RUN N
   run_name "$2"; attempt_name "$3"; into_root "$1"
   cd -- "$2/$3" 2>/dev/null || exit 65
@@ -63,6 +69,8 @@ check() { # ROOT
   local probe=.probe.$$
   if ! printf '%4096s' '' >"$probe"; then rm -f "$probe"; fail "cannot write in $1"; fi
   rm -f "$probe"
+  # What calls left that were killed: nobody is at it any more.
+  find . -mindepth 1 -maxdepth 1 -name '.lay.*' -mmin +1440 -exec rm -rf -- {} +
   echo "user=$(id -un)"; echo "host=$(hostname)"; echo "root=$(pwd -P)"
   echo "bytes=$(($(df -Pk . | awk 'NR==2{print $4}') * 1024))"
   echo "inodes=$(df -Pi . 2>/dev/null | awk 'NR==2{print $4}')"
@@ -77,7 +85,8 @@ staged() { # SHA: complete, or how many bytes are there
 }
 
 stage() { # ROOT SHA OFFSET SIZE, bytes on stdin. Two that upload the same at once write the same bytes in the same places
-  [[ $2 =~ ^[0-9a-f]{64}$ && $3 =~ ^([0-9]+|-)$ && $4 =~ ^[0-9]+$ ]] || usage "bad hash, offset or size"
+  hash_name "$2"
+  [[ $3 =~ ^([0-9]+|-)$ && $4 =~ ^[0-9]+$ ]] || usage "bad offset or size"
   mkdir -p -- "$1/cache" || exit 1
   cd -- "$1" || exit 1
   if [ -e "cache/$2.tar.gz" ] || [ "$3" = - ]; then staged "$2"; return; fi
@@ -107,24 +116,91 @@ lay_ticket() {
   [ -e laid ]
 }
 
-layout() { # ROOT RUN N SHA LINEAGE ticket|then: code and files of the attempt, a tar of them on stdin; its ticket
-  run_name "$2"; attempt_name "$3"; run_name "$5"
+# What an attempt needs is made aside, in $ASIDE, and comes into its place by one rename: the code, and the attempt with
+# its files and its ticket, are there as a whole or not at all. A tar on stdin brings, for each call,
+#   new/RUN/N/NAME          the files of the attempt; when it is due, the ticket, with its other name `laid`
+#   of/RUN -> ../code/SHA   which code it has: so one `cp` makes it for all of them, since it names a copy by its source
+layout() { # ROOT (RUN N SHA ticket|then)...
+  local -a calls=("${@:2}") copy=() new=()
+  local -A refused=() why=() first=()
+  local here i sha
+  [ ${#calls[@]} -gt 0 ] && [ $((${#calls[@]} % 4)) -eq 0 ] || usage "a layout has four words"
   into_root "$1"
   own "$1"
-  [ -d "$2/code" ] || [ -e "cache/$4.tar.gz" ] || exit 65
-  mkdir -p -- "$2/inputs" "$2/outputs" "$2/$3" "lineage/$5/checkpoint" || exit 1
-  if [ ! -d "$2/code" ]; then
-    local part=$2/code.part.$$
-    mkdir -- "$part" || exit 1
-    tar -xzf "cache/$4.tar.gz" -C "$part" --no-same-owner --no-same-permissions || { rm -rf -- "$part"; exit 1; }
-    chmod -R u+rwX -- "$part"
-    mv -T -- "$part" "$2/code" 2>/dev/null || rm -rf -- "$part"
-    [ -d "$2/code" ] || fail "the code could not be laid out"
+  here=$PWD
+  make_aside
+  tar -xmf - -C "$ASIDE" --no-same-owner || exit 1
+  for ((i = 0; i < ${#calls[@]}; i += 4)); do
+    set -- "${calls[@]:i:4}"
+    as_said "$@" || usage "the files of $1 are not as said"
+    [ ! -d "$1/code" ] || continue
+    if [ -z "${why[$3]+set}" ]; then unpack "$3"; why[$3]=$REPLY; fi
+    if [ -n "${why[$3]}" ]; then refused[$i]=1; answer $((i / 4)) "${why[$3]%% *}" '' "${why[$3]#* }"; continue; fi
+    if [ -z "${first[$3]-}" ]; then first[$3]=$1; else copy+=("$ASIDE/of/$1"); fi
+    [ -e "$1" ] || new+=("$ASIDE/new/$1")
+  done
+  [ ${#copy[@]} -eq 0 ] || cp -a -H -t "$ASIDE/new" -- "${copy[@]}" || exit 1
+  for sha in "${!first[@]}"; do mv -t "$ASIDE/new/${first[$sha]}" -- "$ASIDE/code/$sha/"* || exit 1; done
+  # One that came there meanwhile, by another call, is not replaced: its directory is not empty.
+  [ ${#new[@]} -eq 0 ] || mv -t . -- "${new[@]}" 2>/dev/null
+  for ((i = 0; i < ${#calls[@]}; i += 4)); do
+    [ -z "${refused[$i]-}" ] || continue
+    set -- "${calls[@]:i:4}"
+    if { [ ! -e "$ASIDE/new/$1" ] && [ -d "$1/$2" ]; } || REPLY=$(complete_run "$1" "$2" "$4" 2>&1); then
+      answer $((i / 4)) 0 "$here/$1/$2" ''
+    else
+      answer $((i / 4)) 1 '' "$REPLY"
+    fi
+  done
+}
+
+make_aside() { # of `layout`: the directories of all calls, in one go
+  local -a make=()
+  local -A runs=()
+  local i
+  ASIDE=.lay.$HOSTNAME.$$.$RANDOM
+  for ((i = 0; i < ${#calls[@]}; i += 4)); do
+    set -- "${calls[@]:i:4}"
+    run_name "$1"; attempt_name "$2"; hash_name "$3"
+    [ -z "${runs[$1]-}" ] || usage "$1 comes twice"
+    runs[$1]=1
+    make+=("$ASIDE/code/$3/"{code,inputs,outputs})
+  done
+  trap 'rm -rf -- "$ASIDE"' EXIT
+  mkdir -p -- "${make[@]}" || exit 1
+}
+
+as_said() { # RUN N SHA ticket|then: what the tar brought for it
+  [ "$ASIDE/of/$1" -ef "$ASIDE/code/$3" ] || return 1
+  case $4 in
+    ticket) [ "$ASIDE/new/$1/$2/ticket" -ef "$ASIDE/new/$1/$2/laid" ] ;;
+    then) [ ! -e "$ASIDE/new/$1/$2/laid" ] ;;
+    *) return 1 ;;
+  esac
+}
+
+unpack() { # SHA: its code into $ASIDE, once for all runs; REPLY is empty, or an exit code and why not
+  if [ ! -e "cache/$1.tar.gz" ]; then REPLY='65 '; return; fi
+  REPLY=$({ tar -xzf "cache/$1.tar.gz" -C "$ASIDE/code/$1/code" --no-same-owner --no-same-permissions &&
+    chmod -R u+rwX -- "$ASIDE/code/$1/code"; } 2>&1) && REPLY='' || REPLY="1 $REPLY"
+}
+
+complete_run() { # RUN N ticket|then: what the run lacks, of what lies in $ASIDE; an earlier call was here
+  local from=$ASIDE/new/$1 f
+  local -a files=()
+  if [ ! -e "$1" ] && [ -d "$from/code" ]; then mv -T -- "$from" "$1" && return; fi
+  mkdir -p -- "$1/inputs" "$1/outputs" || return 1
+  [ -d "$1/code" ] || mv -T -- "$from/code" "$1/code" 2>/dev/null || [ -d "$1/code" ] ||
+    { echo "mantik: the code could not be laid out"; return 1; }
+  if [ ! -e "$1/$2" ] && mv -T -- "$from/$2" "$1/$2" 2>/dev/null; then return 0; fi
+  if [ ! -e "$1/$2/laid" ]; then
+    for f in "$from/$2"/*; do
+      case ${f##*/} in laid | ticket | submitted) ;; *) files+=("$f") ;; esac
+    done
+    mv -f -t "$1/$2" -- "${files[@]}" || return 1
   fi
-  cd -- "$2/$3" || exit 1
-  if [ -e laid ]; then cat >/dev/null; else tar -xf - --no-same-owner || { rm -f -- env; exit 1; }; fi
-  [ "${6-}" != ticket ] || lay_ticket || fail "the ticket could not be laid"
-  pwd -P
+  cd -- "$1/$2" || return 1
+  [ "$3" != ticket ] || lay_ticket || { echo "mantik: the ticket could not be laid"; return 1; }
 }
 
 # Login-node commands go on without us, once; on a login node beside ours their process cannot be seen, so that only
@@ -163,45 +239,148 @@ detached() { # ROOT RUN N before|after LIMIT: running, or `exit CODE` and the la
 ticket() { into_attempt "$1" "$2" "$3"; lay_ticket || fail "the ticket could not be laid"; }
 
 # ------------------------------------------------------------------ start, revoke
-# Each submit command has a directory `submitted/<k>`, and who makes it issues the command. After the answer k another
-# one may follow only when that answer says that surely nothing was submitted: then k+1 has exactly one maker again.
-reply() { # KIND DIRECTORY: `answer KIND CODE SIZE`, stdout of that size, stderr
-  local code
-  if ! read -r code <"$2/code"; then echo open; return; fi
-  echo "answer $1 $code $(stat -c %s -- "$2/out")"; cat -- "$2/out" "$2/err"
+# Each submit command has a file `submitted/<k>`, and who makes it issues the command. After the answer k another one
+# may follow only when that answer says that surely nothing was submitted: then k+1 has exactly one maker again.
+# The file has its room from the start, so that a full disk loses no answer: from byte 0 the exit code as a line of 10,
+# from 16 stdout, from 1024 stderr. The code comes last, and is no line before.
+AT_ONCE=3 # submit commands of one `start` that run side by side
+
+start() { # ROOT SIZE WORD{SIZE} (RUN N K SIZE WORD{SIZE})...: the answers of submits K, each issued unless it was
+  # The first words are of all their command lines, the others of one.
+  local -a files=() words=() own_words=() spans=() drop=() given=() jobs=() later=()
+  local i reader=yes
+  into_root "$1"
+  [[ $2 =~ ^[0-9]+$ ]] && [ "$2" -le $(($# - 2)) ] || usage "bad size $2"
+  words=("${@:3:$2}")
+  shift $(($2 + 2))
+  while [ $# -gt 0 ]; do
+    [ $# -ge 4 ] || usage "a submit has four words"
+    run_name "$1"; attempt_name "$2"
+    [[ $3 =~ ^[0-9]+$ ]] || usage "bad number $3"
+    [[ $4 =~ ^[0-9]+$ ]] && [ "$4" -le $(($# - 4)) ] || usage "bad size $4"
+    files+=("$1/$2/submitted/$3")
+    spans+=("${#own_words[@]}:$4")
+    own_words+=("${@:5:$4}")
+    shift $(($4 + 4))
+  done
+  submit_command
+  # What was begun is brought to its end, although the gateway may have gone; then nothing more is begun.
+  trap '' HUP PIPE
+  for ((i = 0; i < ${#files[@]}; i++)); do
+    [ ${#jobs[@]} -lt "$AT_ONCE" ] || finish
+    [ -n "$reader" ] || break
+    begin "$i"
+  done
+  while [ ${#jobs[@]} -gt 0 ]; do finish; done
+  [ -n "$reader" ] || return 0
+  # At last, so that two commands never wait for each other.
+  for i in "${later[@]}"; do
+    await_answer "${files[i]}"
+    answer "$i" 0 "$REPLY" ''
+  done
 }
 
-start() { # ROOT RUN N K ARGV...: the answer of submit K, which is issued unless it was
-  into_attempt "$1" "$2" "$3"
-  [[ $4 =~ ^[0-9]+$ ]] || usage "bad number $4"
-  local dir=submitted/$4
-  shift 4
-  if [ "$1" != launch ]; then
-    program "$@"
-    [[ $REPLY == 'sbatch '* ]] || usage "not allowed: $*"
+submit_command() { # of `start`: the first words name the program, behind `env -u NAME... NAME=VALUE...`
+  local i
+  [ "${words[0]-}" != launch ] || return 0
+  program "${words[@]}"
+  [[ $REPLY == 'sbatch '* ]] || usage "not allowed: ${words[*]}"
+  for ((i = 0; i < ${#words[@]}; i++)); do
+    case ${words[i]} in
+      env) ;;
+      -u) i=$((i + 1)); drop+=("${words[i]}") ;;
+      *=*) given+=("${words[i]}") ;;
+      *) break ;;
+    esac
+  done
+  words=("${words[@]:i}")
+  # `unset` and `export` would evaluate what stands in brackets.
+  set -- "${drop[@]}" "${given[@]%%=*}"
+  [ $# -eq 0 ] || [[ " $*" =~ ^(\ [A-Za-z_][A-Za-z0-9_]*)*$ ]] || usage "bad name of a variable: $*"
+}
+
+begin() { # of `start`, INDEX: issues a submit, or answers why not
+  local file=${files[$1]}
+  local attempt=${file%/submitted/*}
+  if [ ! -d "$attempt" ]; then
+    answer "$1" 65 '' '' || reader=
+  elif [ -e "$file" ]; then
+    later+=("$1")
+  elif [ ! -e "$attempt/ticket" ]; then
+    answer "$1" 0 "noticket"$'\n'"$(cd -- "$attempt" && fences)" '' || reader=
+  elif claim "$file"; then
+    # Each stream goes on from its own place.
+    exec 4<>"$file" 5<>"$file"
+    printf '%16s' '' >&4
+    printf '%1024s' '' >&5
+    run_submit "$attempt" "${own_words[@]:${spans[$1]%:*}:${spans[$1]#*:}}" >&4 2>&5 4>&- 5>&- </dev/null &
+    exec 4>&- 5>&-
+    jobs+=("$1:$!")
+  elif [ -n "$REPLY" ]; then
+    answer "$1" 1 '' "$REPLY" || reader=
+  else
+    later+=("$1")
   fi
-  # What was begun is brought to its end, although the gateway may have gone.
-  trap '' HUP PIPE
-  if [ ! -d "$dir" ]; then
-    if [ ! -e ticket ]; then echo noticket; fences; return; fi
-    mkdir -p submitted || exit 1
-    if mkdir "$dir" 2>/dev/null; then
-      # Without room for the answer the command is not run at all.
-      if ! { : >"$dir/out" && : >"$dir/err" && printf '%4096s' '' >"$dir/code.part"; }; then rm -rf -- "$dir"; exit 1; fi
-      if [ "$1" = launch ]; then launch; else "$@"; fi >"$dir/out" 2>"$dir/err" </dev/null
-      printf '%-9s\n' $? 1<>"$dir/code.part" && mv -T -- "$dir/code.part" "$dir/code"
-      reply fresh "$dir"
-      return
-    fi
-    [ -d "$dir" ] || mkdir -- "$dir" || exit 1
+}
+
+finish() { # of `start`: the submit that began first comes to its end, and is answered
+  local index=${jobs[0]%:*}
+  wait "${jobs[0]#*:}"
+  printf '%-9s\n' $? 1<>"${files[index]}"
+  jobs=("${jobs[@]:1}")
+  recorded fresh "${files[index]}"
+  answer "$index" 0 "$REPLY" '' || reader=
+}
+
+claim() { # FILE: we make it, with room for the answer. Fails with what hinders us in REPLY; empty: it was there
+  REPLY=
+  [ -d "${1%/*}" ] || mkdir -p -- "${1%/*}" 2>/dev/null
+  if ! make_once "$1" 2>/dev/null; then
+    [ ! -e "$1" ] && REPLY=$(make_once "$1" 2>&1) || return 1
   fi
-  # Another call of ours may be at it just now; an answer that will never come is `open`.
-  for _ in $(seq 150); do
-    [ ! -e "$dir/code" ] || break
-    [ $(($(date +%s) - $(stat -c %Y "$dir"))) -lt 15 ] || break
+  # Without room for the answer the command is not run at all.
+  if printf '%2048s' '' 2>/dev/null 1<>"$1" || REPLY=$(printf '%2048s' '' 2>&1 1<>"$1"); then return 0; fi
+  rm -f -- "$1"
+  return 1
+}
+
+make_once() { # FILE: of several that make it at once one succeeds
+  local made=0
+  set -C
+  : >"$1" || made=1
+  set +C
+  return "$made"
+}
+
+run_submit() { # ATTEMPT WORD...: in a process of its own, which becomes the command
+  cd -- "$1" || exit 1
+  shift
+  if [ "${words[0]}" = launch ]; then launch; return; fi
+  [ ${#drop[@]} -eq 0 ] || unset -v "${drop[@]}"
+  [ ${#given[@]} -eq 0 ] || export "${given[@]}"
+  exec "${words[@]}" "$@"
+}
+
+recorded() { # KIND FILE -> REPLY: `answer KIND CODE SIZE`, stdout of that size, stderr. Fails while it is open
+  local code='' out='' err=''
+  REPLY=open
+  {
+    IFS= read -r -N 10 code
+    IFS= read -r -N 6 _
+    IFS=' ' read -r -d '' -n 1008 out
+    IFS=' ' read -r -d '' -n 65536 err
+  } 2>/dev/null <"$2"
+  [[ $code =~ ^([0-9]+)\ *$'\n' ]] || return 1
+  REPLY="answer $1 ${BASH_REMATCH[1]} ${#out}"$'\n'"$out$err"
+}
+
+await_answer() { # FILE -> REPLY: another call of ours may be at it just now; an answer that will never come is `open`
+  local turn
+  for ((turn = 0; turn < 150; turn++)); do
+    if recorded recorded "$1"; then return; fi
+    [ $(($(date +%s) - $(stat -c %Y "$1" 2>/dev/null || echo 0))) -lt 15 ] || return
     sleep 0.1
   done
-  if [ -e "$dir/code" ]; then reply recorded "$dir"; else echo open; fi
 }
 
 revoke() { # ROOT RUN N: `fences` and their names; `gone` when the directory provably is not there
@@ -394,14 +573,16 @@ stop_process() { # ID: TERM to its session, KILL after the grace; the supervisor
 }
 
 # ------------------------------------------------------------------ the door
-SELF=$(realpath -- "$0")
+case $0 in /*) SELF=$0 ;; *) SELF=$PWD/$0 ;; esac
 declare -a words=()
 if [ -n "${SSH_ORIGINAL_COMMAND-}" ] && [ $# -eq 0 ]; then
   read -r -a raw <<<"$SSH_ORIGINAL_COMMAND"
   set -- "${raw[@]:1}"
 fi
-for word in "$@"; do decode "$word"; words+=("$REPLY"); done
-set -- "${words[@]}"
+if [[ $* == *%* ]]; then
+  for word in "$@"; do decode "$word"; words+=("$REPLY"); done
+  set -- "${words[@]}"
+fi
 verb=${1-}; shift || usage "a verb is needed"
 case $verb in
   supervise) supervise "$@"; exit ;;

@@ -1,7 +1,7 @@
 """The backend contract over a UNICORE/X server."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from posixpath import normpath
 
@@ -22,6 +22,7 @@ from backends.spec import (
     SiteInfo,
 )
 from backends.unicore import login_commands
+from backends.unicore.answers import Forbidden, ReplyLost, ServerError
 from backends.unicore.description import run_tag
 from backends.unicore.files import Directory, Entry
 from backends.unicore.jobs import Jobs, Look, job_id
@@ -29,10 +30,12 @@ from backends.unicore.links import NAME as LINKS
 from backends.unicore.links import links_of
 from backends.unicore.locks import Locks
 from backends.unicore.login_commands import LoginCommands
+from backends.unicore.notifications import Notifications
+from backends.unicore.orphans import Orphans
 from backends.unicore.preparation import FENCE, TICKET, Preparation, laid, refused_early, verify
 from backends.unicore.seizure import seize_on_login_node
 from backends.unicore.survey import Limits, survey
-from backends.unicore.transport import Channel, Forbidden, ReplyLost, ServerError
+from backends.unicore.transport import Channel
 from backends.unicore.watch import Watch
 
 SECRETS = "env"
@@ -52,6 +55,8 @@ class UnicoreBackend:
         self._watch = Watch(channel, self._jobs)
         self._preparing = Locks()
         self._limits = Limits(channel)
+        self._notifications = Notifications(channel)
+        self._orphans = Orphans(channel.base, self._jobs)
         self._started: dict[str, None] = {}
         """Jobs whose start the server took from us, the latest last."""
 
@@ -128,6 +133,10 @@ class UnicoreBackend:
             return any(_fences(await Directory(self._channel, job).list()))
         return False
 
+    async def unstarted(self, known: Collection[str]) -> Sequence[Handle]:
+        """See `backends.backend.Unstarted`."""
+        return [handle for handle in await self._orphans.unstarted(known) if job_id(handle) not in self._started]
+
     async def revoke(self, handle: Handle) -> Revoked | JobRef | DirectoryGone:
         job = job_id(handle)
         try:
@@ -172,6 +181,13 @@ class UnicoreBackend:
     async def poll(self, refs: Sequence[JobRef]) -> Mapping[JobRef, JobStatus]:
         """A job in turn, for UNICORE has no question for several: one small GET each, as a rule."""
         return await self._watch.sweep(refs)
+
+    async def told(self, ref: JobRef, authorization: str, body: bytes) -> bool:
+        """See `backends.backend.Notified`."""
+        genuine = await self._notifications.genuine(job_id(ref.handle), authorization, body)
+        if genuine:
+            self._watch.hear(ref)
+        return genuine
 
     async def cancel(self, ref: JobRef) -> None:
         with suppress(JobNotFound):

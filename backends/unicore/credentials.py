@@ -1,38 +1,74 @@
-"""Credentials as pyunicore takes them, and the renewal of those that end."""
+"""Credentials as UNICORE takes them: the header that shows who we are, and the one that says as whom we act."""
 
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
 
 import httpx
+import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-from pyunicore.credentials import Anonymous, BasicToken, BearerToken, JWTToken, UsernamePassword
+from pyunicore.credentials import Anonymous, BasicToken, BearerToken, UsernamePassword
 from pyunicore.credentials import Credential as Header
 
-from backends.backend import CredentialSource, RenewingSource
-from backends.errors import AuthenticationFailed, SiteUnavailable
-from backends.spec import Credential, Renewal
+from backends.errors import AuthenticationFailed
+from backends.spec import Credential
 
-EARLY = timedelta(seconds=60)
-"""A token that ends sooner than this is renewed before it is used."""
-SHORTEST = timedelta(seconds=30)
-REFUSALS = (400, 401, 403)
-"""What an issuer answers to a refresh token that it no longer takes."""
+SIGNED_FOR = timedelta(seconds=300)
+"""How long a token is good that a key signs; as pyunicore has it."""
+
+PREFERENCES = ("uid", "group", "role")
+"""What may be chosen. A site takes `vo` too, and does nothing with it."""
+_OFFERED = {
+    "uid": ("xlogin", "UID", "availableUIDs"),
+    "group": ("xlogin", "group", "availableGroups"),
+    "role": ("role", "selected", "availableRoles"),
+}
+_CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 
 
-def header(credential: Credential) -> Header:
-    """Raises AuthenticationFailed when the credential is not of a kind that UNICORE takes."""
+def header(credential: Credential, now: datetime) -> Header:
+    """`now` is the site's time, for a key signs for some minutes from then on.
+
+    Raises AuthenticationFailed when the key is none that UNICORE takes."""
     login, secret = credential.login_name or "", credential.secret or ""
     if credential.method == "password":
         return _password(login, secret)
     if credential.method in ("token", "oidc"):
         return BearerToken(secret)
     if credential.method == "ssh-key":
-        return _signed(login, secret, credential.passphrase)
+        return _signed(login, _private_key(secret, credential.passphrase), now)
     return Anonymous()
+
+
+def preferences(credential: Credential) -> str | None:
+    """The value of the header `X-UNICORE-User-Preferences`."""
+    return ",".join(f"{name}:{value}" for name, value in credential.preferences.items()) or None
+
+
+def choice(client: Mapping[str, Any], name: str) -> tuple[str, tuple[str, ...]]:
+    """What is selected, and what is offered, as the server tells it below `client`; empty where it does not."""
+    section, selected, offered = _OFFERED[name]
+    told = client.get(section)
+    told = told if isinstance(told, Mapping) else {}
+    others = told.get(offered)
+    return str(told.get(selected) or ""), tuple(map(str, others)) if isinstance(others, list) else ()
+
+
+def unmet(credential: Credential, client: Mapping[str, Any], *, selected: bool = False) -> str | None:
+    """A sentence for the first preference that the site does not offer this user, or, with `selected`, did not
+    follow; None when all is well."""
+    for name, wanted in credential.preferences.items():
+        present, offered = choice(client, name)
+        if offered and wanted not in offered:
+            return f"preferences.{name}: {wanted!r} is none of yours on this site. Choose one of: {', '.join(offered)}."
+        if selected and present and present != wanted:
+            return f"preferences.{name}: the site took {present!r}, not {wanted!r}. Choose another, or leave it out."
+    return None
 
 
 def _password(login: str, secret: str) -> Header:
@@ -43,71 +79,25 @@ def _password(login: str, secret: str) -> Header:
     return BasicToken(encoded.removeprefix("Basic "))
 
 
-def _signed(login: str, pem: str, passphrase: str | None) -> Header:
-    """As `create_credential(identity=...)` does, but that one takes the key from a file only."""
-    key = _private_key(pem.encode(), passphrase.encode() if passphrase else None)
+def _signed(login: str, key: PrivateKeyTypes, now: datetime) -> Header:
+    """The same claims as of `pyunicore.credentials.JWTToken`, which signs by our clock, and any curve as P-256."""
     if isinstance(key, RSAPrivateKey):
-        algorithm = "RS256"
+        algorithm: str | None = "RS256"
+    elif isinstance(key, EllipticCurvePrivateKey):
+        algorithm = _CURVES.get(key.curve.name)
     else:
-        algorithm = "ES256" if isinstance(key, EllipticCurvePrivateKey) else "EdDSA"
-    return JWTToken(login, login, key, algorithm=algorithm)
+        algorithm = "EdDSA" if isinstance(key, Ed25519PrivateKey) else None
+    if algorithm is None:
+        raise AuthenticationFailed("UNICORE takes no key of this kind. Give one of kind Ed25519, RSA or ECDSA.")
+    claims = {"etd": "false", "sub": login, "iss": login, "iat": now, "exp": now + SIGNED_FOR}
+    return BearerToken(jwt.encode(claims, key, algorithm=algorithm))  # type: ignore[arg-type]  # narrowed above
 
 
-def _private_key(pem: bytes, passphrase: bytes | None) -> PrivateKeyTypes:
+def _private_key(pem: str, passphrase: str | None) -> PrivateKeyTypes:
+    data, password = pem.encode(), passphrase.encode() if passphrase else None
     try:
-        if b"OPENSSH PRIVATE KEY" in pem:
-            return serialization.load_ssh_private_key(pem, passphrase)
-        return serialization.load_pem_private_key(pem, passphrase)
+        if b"OPENSSH PRIVATE KEY" in data:
+            return serialization.load_ssh_private_key(data, password)
+        return serialization.load_pem_private_key(data, password)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise AuthenticationFailed(f"The private key cannot be used: {error}. Give another one.") from None
-
-
-async def current(source: CredentialSource, now: datetime) -> Credential:
-    """The credential to use now; one that ends soon is renewed first, and stored by its source.
-
-    Raises AuthenticationFailed when the issuer refused to renew it, SiteUnavailable when it could not be asked."""
-    credential = await source.get()
-    ends = credential.expires_at
-    if credential.method != "oidc" or credential.renewal is None or ends is None or ends > now + EARLY:
-        return credential
-    try:
-        if isinstance(source, RenewingSource):
-            return await source.renew(credential, renewed)
-        return await renewed(credential)
-    except AuthenticationFailed as error:
-        await source.refused(credential, error.text or error.message)
-        raise
-
-
-async def renewed(credential: Credential) -> Credential:
-    """Ask the issuer for a new access token. A refresh token that comes with it replaces ours."""
-    renewal = credential.renewal
-    if renewal is None:
-        raise AuthenticationFailed("The token has ended, and there is none to renew it with. Give a new one.")
-    form = {"grant_type": "refresh_token", "refresh_token": renewal.refresh_token, "client_id": renewal.client_id}
-    form |= {"client_secret": renewal.client_secret} if renewal.client_secret else {}
-    form |= {"scope": renewal.scope} if renewal.scope else {}
-    try:
-        async with httpx.AsyncClient(timeout=30) as client:
-            answer = await client.post(renewal.token_url, data=form, headers={"Accept": "application/json"})
-            values = answer.json() if answer.is_success or answer.status_code in REFUSALS else {}
-    except (httpx.HTTPError, ValueError) as error:
-        raise SiteUnavailable(f"The token issuer {renewal.token_url} could not be asked: {error}.") from None
-    if answer.status_code in REFUSALS:
-        text = str(values.get("error_description") or values.get("error") or answer.status_code)
-        message = f"The token issuer {renewal.token_url} does not renew the login: {text}. Log in anew."
-        raise AuthenticationFailed(message, text=text)
-    if "access_token" not in values:
-        raise SiteUnavailable(f"The token issuer {renewal.token_url} answered {answer.status_code} without a token.")
-    return _taken(credential, renewal, values)
-
-
-def _taken(credential: Credential, renewal: Renewal, values: dict[str, object]) -> Credential:
-    lasts = max(timedelta(seconds=int(str(values.get("expires_in") or 300))), SHORTEST)
-    again = str(values.get("refresh_token") or renewal.refresh_token)
-    return replace(
-        credential,
-        secret=str(values["access_token"]),
-        expires_at=datetime.now(UTC) + lasts,
-        renewal=replace(renewal, refresh_token=again),
-    )

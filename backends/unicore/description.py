@@ -4,7 +4,7 @@ https://unicore-docs.readthedocs.io/en/latest/user-docs/rest-api/job-description
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ from backends.unicore.names import job_name
 from backends.unicore.resources import Loss, translate
 
 SCRIPT = "job.sh"
+ANY_TAG = "mantik"
+"""What all our jobs carry."""
 _POST = ("POST", "jobs")
 _COMMON: Mapping[str, Any] = {
     # A raw job needs an executable, too. Where UNICORE runs jobs by itself and knows no raw ones, this is what runs.
@@ -70,17 +72,26 @@ def from_words(words: tuple[str, ...]) -> dict[str, Any]:
     return body
 
 
-def of_attempt(spec: JobSpec, *, notify: str | None = None) -> dict[str, Any]:
+def of_attempt(spec: JobSpec) -> dict[str, Any]:
     """What is posted for one attempt: found again by `spec.tag`, by the run's tag and, for a sweep, by `mantik`.
 
-    `notify`: URL that the server posts changes of state to. Raises ValueError as `from_words`."""
-    tags = {"Tags": ["mantik", run_tag(spec.run_id), spec.tag], "Name": job_name(spec.name)}
-    return from_words(spec.job.submit_command) | tags | ({"Notification": notify} if notify else {})
+    Raises ValueError as `from_words`."""
+    tags = {"Tags": [ANY_TAG, run_tag(spec.run_id), spec.tag], "Name": job_name(spec.name)}
+    return from_words(spec.job.submit_command) | tags | ({"Notification": spec.notify} if spec.notify else {})
 
 
 def run_tag(run_id: str) -> str:
     """The tag that all attempts of a run carry. Letters, digits and dashes: UNICORE searches with SQL's LIKE."""
     return f"mantik-{run_id}"
+
+
+def attempt_tag(tags: Collection[str]) -> str | None:
+    """Which of a job's tags is that of its attempt: the tag of the run, which is there too, and a number."""
+    for tag in tags:
+        run, _, n = tag.rpartition("-")
+        if run in tags and run != ANY_TAG and n.isdecimal():
+            return tag
+    return None
 
 
 def is_raw(body: Mapping[str, Any]) -> bool:

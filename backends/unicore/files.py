@@ -1,7 +1,7 @@
 """Files of a job's directory, by the server's storage of it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,8 +12,9 @@ from urllib.parse import quote
 
 from backends.errors import InvalidJob, JobNotFound
 from backends.reasons import Reason
+from backends.unicore.answers import ServerError
 from backends.unicore.jobs import WHEN
-from backends.unicore.transport import Body, Channel, ServerError
+from backends.unicore.transport import Body, Channel
 
 READ_SECONDS = 20.0
 """Without a byte for so long, a read is given up: a file that shrank meanwhile would never answer."""
@@ -68,6 +69,14 @@ class Directory:
         if not own.is_directory:
             raise JobNotFound(f"{path} is no directory.")
         return {entry.name: entry for entry in inside}
+
+    async def some(self, names: Iterable[str]) -> dict[str, Entry]:
+        """Those of the named files that are there: for a directory so full that a listing of it is large."""
+        found = {}
+        for name in names:
+            with suppress(JobNotFound):
+                found[name] = (await self.stat(name))[0]
+        return found
 
     async def read(self, path: str, offset: int, limit: int) -> bytes:
         """Up to `limit` bytes from `offset`; nothing is asked for at or past the end that `stat` says."""

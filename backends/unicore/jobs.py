@@ -9,7 +9,8 @@ from typing import Any
 
 from backends.errors import InvalidJob, JobNotFound, SiteUnavailable
 from backends.spec import Handle
-from backends.unicore.transport import Channel, ReplyLost, ServerError
+from backends.unicore.answers import ReplyLost, ServerError
+from backends.unicore.transport import Channel
 
 FIELDS = "status,statusMessage,exitCode,batchSystemID,consumedTime,submissionTime,terminationTime,tags"
 READY, SUCCESSFUL, FAILED = "READY", "SUCCESSFUL", "FAILED"
@@ -127,8 +128,7 @@ class Jobs:
         if not all(_TAG.fullmatch(tag) for tag in tags):
             return ()
         found = []
-        for url in await self._listed(",".join(tags)):
-            job = url.rstrip("/").rpartition("/")[2]
+        for job in await self.listed(*tags):
             with suppress(JobNotFound):
                 look = await self.look(job)
                 if set(tags) <= set(look.tags):
@@ -136,14 +136,15 @@ class Jobs:
         first = datetime.min.replace(tzinfo=UTC)
         return sorted(found, key=lambda pair: (pair[1].submitted_at or first, pair[0]))
 
-    async def _listed(self, tags: str) -> Sequence[str]:
+    async def listed(self, *tags: str) -> Sequence[str]:
+        """Ids of our jobs whose tags look like these to the server."""
         urls: list[str] = []
         while True:
-            answer = await self._channel.get("/jobs", tags=tags, offset=str(len(urls)), num=str(MOST))
+            answer = await self._channel.get("/jobs", tags=",".join(tags), offset=str(len(urls)), num=str(MOST))
             some = answer.get("jobs") or []
             urls += some
             if len(some) < MOST:
-                return urls
+                return [str(url).rstrip("/").rpartition("/")[2] for url in urls]
 
     async def start(self, job: str) -> None:
         """Repeatable: the server starts a job once."""

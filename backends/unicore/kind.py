@@ -1,20 +1,23 @@
 """The kind of site `unicore`: what the entry point `mantik.backends` names."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from backends.backend import Backend, CredentialSource
-from backends.spec import JobRequest, RenderedJob, Site
+from backends.spec import JobRequest, Method, RenderedJob, Site
 from backends.unicore.backend import UnicoreBackend
+from backends.unicore.credentials import PREFERENCES
 from backends.unicore.description import describe
 from backends.unicore.raw import script
 from backends.unicore.transport import Channel
 
 
 class UnicoreKind:
-    """See `backends.backend.BackendKind`."""
+    """See `backends.backend.BackendKind` and `backends.backend.LoginRules`."""
 
     name = "unicore"
+    methods: Sequence[Method] = ("password", "token", "oidc", "ssh-key")
+    preferences: Sequence[str] = PREFERENCES
 
     def render(self, request: JobRequest) -> RenderedJob:
         description = describe(request, raw_allowed=request.raw_jobs_allowed)

@@ -12,6 +12,7 @@ from backends.host.environment import environment_file, login_script
 from backends.reasons import Reason
 from backends.spec import CodeBundle, JobSpec, Site
 from backends.unicore import login_commands
+from backends.unicore.answers import ReplyLost
 from backends.unicore.description import of_attempt, run_tag
 from backends.unicore.files import Directory, Entry
 from backends.unicore.jobs import FIELDS, Jobs, Look
@@ -19,7 +20,6 @@ from backends.unicore.limits import refuse_beyond
 from backends.unicore.login_commands import LoginCommands
 from backends.unicore.reasons import cause_of
 from backends.unicore.site_info import Partitions
-from backends.unicore.transport import ReplyLost
 
 TICKET = "ticket"
 FENCE = "fence."

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from backends.spec import Account, Queue, SiteInfo
+from backends.spec import Account, Choice, Queue, SiteInfo
+from backends.unicore.credentials import PREFERENCES, choice
 
 FACTORY = "factories/default_target_system_factory"
 FACTORY_FIELDS = "resources,remainingComputeTime,otherInfo"
@@ -65,7 +66,15 @@ def site_info(
         queues=tuple(_queue(name, limits, len(partitions) == 1) for name, limits in partitions.items()),
         accounts=tuple(_accounts(partitions, _under(factory, "remainingComputeTime"))),
         notes=(*notes, *_notes(base, factory)),
+        choices=tuple(_choices(_under(base, "client"))),
     )
+
+
+def _choices(client: Mapping[str, Any]) -> Iterator[Choice]:
+    for name in PREFERENCES:
+        selected, offered = choice(client, name)
+        if selected or offered:
+            yield Choice(name, selected, offered)
 
 
 def _queue(name: str, limits: Mapping[str, Limit], default: bool) -> Queue:

@@ -11,59 +11,29 @@
 - An unset `verify` means that any certificate is good. Here the client is ours.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import httpx
-from pyunicore.aio.client import Transport
 
 from backends.backend import CredentialSource
-from backends.errors import AuthenticationFailed, InvalidJob, JobNotFound, SiteUnavailable
+from backends.errors import InvalidJob, SiteUnavailable
 from backends.reasons import Reason
-from backends.spec import Credential, Site
-from backends.unicore.credentials import current, header
+from backends.spec import Site
+from backends.unicore.answers import check, is_refusal, told_by
+from backends.unicore.session import Login, Session
 from backends.unicore.tls import tls_context
 
-SESSION = "X-UNICORE-SecuritySession"
 SESSION_ENDED = 432
 ATTEMPTS = 3
 CONNECTIONS = 8
 CONNECT_SECONDS, REPLY_SECONDS = 10.0, 60.0
 BYTES = {"Accept": "application/octet-stream"}
-_UNKNOWN = "ResourceUnknownException"
-"""How UNICORE/X 10 says 404 in a 503."""
-_FULL = ("no space left", "quota exceeded", "disk full")
 
 Body = Callable[[], AsyncIterator[bytes]]
-
-
-class ReplyLost(SiteUnavailable):
-    """The request may have arrived; its answer did not."""
-
-
-class ServerError(SiteUnavailable):
-    """The server answered with an error of its own (500): about this one object, or about all."""
-
-
-class Forbidden(JobNotFound):
-    """Our login is good, and this object belongs to somebody else."""
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """One successful login."""
-
-    credential: Mapping[str, str] = field(repr=False)
-    """Headers with the credential itself."""
-    session: Mapping[str, str] | None = field(repr=False)
-    """Headers with the session that stands for it; None where the server keeps none."""
-    me: Mapping[str, Any]
-    """The answer of the server's base address: `client`, `server`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +60,12 @@ class Channel:
             message = f"Site {site.name}: its url must begin with https:// and end with /rest/core."
             raise InvalidJob(message, reason=Reason.INVALID_CONFIG)
         self.base = site.url.rstrip("/")
-        self._credentials = credentials
         self._client = httpx.AsyncClient(
             verify=tls_context(site),
             limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
             timeout=httpx.Timeout(REPLY_SECONDS, connect=CONNECT_SECONDS),
         )
-        self._entering = asyncio.Lock()
-        self._login: Login | None = None
-        self._ahead = timedelta()
+        self._session = Session(self.base, self._client, credentials)
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -106,12 +73,15 @@ class Channel:
     @property
     def now(self) -> datetime:
         """The site's time, as its last answer said it: our clock may be wrong by a day."""
-        return datetime.now(UTC) + self._ahead
+        return self._session.now
 
     async def me(self) -> Mapping[str, Any]:
         """Log in anew, and say what the server says of itself and of us."""
-        self._login = None
-        return (await self._entered()).me
+        return (await self._session.anew()).me
+
+    async def user(self) -> str:
+        """The distinguished name by which the server knows us."""
+        return str((await self._session.entered()).me["client"].get("dn", ""))
 
     async def get(self, path: str, *, seconds: float = REPLY_SECONDS, **params: str) -> Any:
         """The JSON at a path below the base address."""
@@ -120,6 +90,9 @@ class Channel:
             return response.json()
         except ValueError:
             raise SiteUnavailable(f"The site's answer is no JSON: {response.text[:200]!r}") from None
+
+    async def text(self, path: str) -> str:
+        return (await self._send("GET", path, headers={"Accept": "text/plain"})).text
 
     async def post(self, path: str, value: Mapping[str, Any]) -> httpx.Response:
         return await self._send("POST", path, json=value)
@@ -142,13 +115,14 @@ class Channel:
         answers, and one of its threads is lost. A server that sends more than was asked for is cut."""
         wanted = {**BYTES, "Range": f"bytes={first}-{last}"}
         async for attempt in self._attempts():
-            async with self._mapped(path), self._streamed(path, attempt.headers | wanted, seconds) as response:
-                if attempt.again(response):
-                    continue
-                if response.is_error:
-                    await response.aread()
-                await self._checked(response, attempt.login, path)
-                return await _cut(response, first, last)
+            with told_by(self.base, path):
+                async with self._streamed(path, attempt.headers | wanted, seconds) as response:
+                    if attempt.again(response):
+                        continue
+                    if response.is_error:
+                        await response.aread()
+                    await self._checked(response, attempt.login, path)
+                    return await _cut(response, first, last)
         raise AssertionError  # the last attempt returns or raises
 
     def _streamed(
@@ -162,13 +136,13 @@ class Channel:
         own = more.pop("headers", {})
         async for attempt in self._attempts():
             content = body() if body is not None else None
-            async with self._mapped(path):
+            with told_by(self.base, path):
                 response = await self._client.request(
                     method, self.base + path, headers=attempt.headers | own, content=content, **more
                 )
             if attempt.again(response):
                 continue
-            self._seen(response)
+            self._session.hears(response)
             await self._checked(response, attempt.login, path)
             return response
         raise AssertionError  # the last attempt returns or raises
@@ -177,99 +151,15 @@ class Channel:
         """By the session; by a new one, when the first has ended; and by the credential, for a server keeps so few
         sessions of one user that others may have ended ours again."""
         for n in range(ATTEMPTS):
-            attempt = _Attempt(await self._entered(), last=n == ATTEMPTS - 1)
+            attempt = _Attempt(await self._session.entered(), last=n == ATTEMPTS - 1)
             yield attempt
-            self._left(attempt.login)
-
-    @asynccontextmanager
-    async def _mapped(self, path: str) -> AsyncIterator[None]:
-        """Errors of the network as errors of the contract."""
-        where = f"{self.base}{path}"
-        try:
-            yield
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
-            raise SiteUnavailable(_unreached(self.base, error), text=str(error)) from None
-        except httpx.TimeoutException:
-            raise ReplyLost(f"{where} did not answer in time.") from None
-        except httpx.HTTPError as error:
-            raise ReplyLost(f"The connection to {where} broke: {error or type(error).__name__}.") from None
+            self._session.left(attempt.login)
 
     async def _checked(self, response: httpx.Response, login: Login, path: str) -> None:
-        code = response.status_code
-        if not response.is_error:
-            if response.is_redirect:
-                raise SiteUnavailable(f"{self.base}{path} sends us elsewhere, where no credential goes.")
-            return
-        text = _words(response)
-        if code == httpx.codes.NOT_FOUND or _UNKNOWN in text:
-            raise JobNotFound(f"The site has no {path}.", text=text)
-        if code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-            await self._still_welcome(login)
-            raise Forbidden(f"The site refuses {path}: it belongs to another user, or this is not allowed.", text=text)
-        if any(word in text.lower() for word in _FULL):
-            message = "The disk or quota of the site is full. Make room there, then submit again."
-            raise InvalidJob(message, reason=Reason.DISK_FULL, text=text)
-        kind = ServerError if code == httpx.codes.INTERNAL_SERVER_ERROR else SiteUnavailable
-        raise kind(f"The site answered {code}: {text}", text=text)
-
-    async def _still_welcome(self, login: Login) -> None:
-        """Raises AuthenticationFailed when it was the credential that was refused. A session stands for a good one."""
-        if login.session is None:
-            self._left(login)
-            await self._entered()
-
-    def _seen(self, response: httpx.Response) -> None:
-        if said := response.headers.get("Date"):
-            try:
-                self._ahead = parsedate_to_datetime(said) - datetime.now(UTC)
-            except (ValueError, TypeError):
-                return
-
-    # -- the login
-
-    def _left(self, login: Login) -> None:
-        if self._login is login:
-            self._login = None
-
-    async def _entered(self) -> Login:
-        """The present login, or a new one: by one task, so that a refused credential is one failed login there."""
-        if self._login is None:
-            async with self._entering:
-                if self._login is None:
-                    self._login = await self._enter()
-        return self._login
-
-    async def _enter(self) -> Login:
-        credential = await current(self._credentials, self.now)
-        transport = Transport(header(credential), client=self._client, use_security_sessions=False)
-        if credential.group:
-            transport.preferences = f"group:{credential.group}"
-        headers = transport._headers({})
-        del headers["Content-Type"]  # each request has its own
-        async with self._mapped(""):
-            response = await self._client.get(self.base, headers=headers)
-        self._seen(response)
-        if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-            raise await self._refused(credential, f"HTTP {response.status_code}")
-        if response.is_error or response.is_redirect:
-            raise SiteUnavailable(f"The site answered {response.status_code}: {_words(response)}")
-        try:
-            me: Mapping[str, Any] = response.json()
-            role = me["client"]["role"]["selected"]
-        except (ValueError, KeyError, TypeError):
-            raise SiteUnavailable(f"{self.base} is no UNICORE server: {response.text[:200]!r}") from None
-        if role == "anonymous" and credential.method != "none":
-            raise await self._refused(credential, "The site takes us for an anonymous visitor.")
-        session = response.headers.get(SESSION)
-        if not session:
-            return Login(headers, None, me)
-        plain = {name: value for name, value in headers.items() if name != "Authorization"}
-        return Login(headers, {**plain, SESSION: session}, me)
-
-    async def _refused(self, credential: Credential, text: str) -> AuthenticationFailed:
-        await self._credentials.refused(credential, text)
-        who = credential.login_name or "the token"
-        return AuthenticationFailed(f"{self.base} refused the login of {who}. Give a new credential.", text=text)
+        """Raises what the answer means, and AuthenticationFailed when a refusal is that of our login."""
+        if is_refusal(response):
+            await self._session.still_welcome(login)
+        check(response, self.base, path)
 
 
 async def _cut(response: httpx.Response, first: int, last: int) -> bytes:
@@ -281,21 +171,3 @@ async def _cut(response: httpx.Response, first: int, last: int) -> bytes:
         if len(got) > skip + last - first:
             break
     return bytes(got[skip : skip + last - first + 1])
-
-
-def _unreached(base: str, error: Exception) -> str:
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return (
-            f"The certificate of {base} is not trusted: {error}. Give the authority that signed it to the site, "
-            "as its tlsCa."
-        )
-    return f"{base} cannot be reached: {error or type(error).__name__}."
-
-
-def _words(response: httpx.Response) -> str:
-    """What the server says of an error, without its page around it."""
-    try:
-        said = response.json().get("errorMessage")
-    except (ValueError, AttributeError):
-        said = None
-    return str(said or response.reason_phrase or f"HTTP {response.status_code}")[:1000]

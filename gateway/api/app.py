@@ -14,8 +14,10 @@ from gateway.api.routers import (
     connections,
     experiments,
     members,
+    notifications,
     projects,
     runs,
+    schedules,
     sites,
     tokens,
     tracking,
@@ -27,7 +29,20 @@ from gateway.schemas.wire import Problem
 from gateway.version import VERSION
 
 PREFIX = "/api/v1"
-ROUTERS = (about, tokens, users, projects, members, experiments, code, runs, sites, connections)
+ROUTERS = (
+    about,
+    tokens,
+    users,
+    projects,
+    members,
+    experiments,
+    code,
+    runs,
+    schedules,
+    sites,
+    connections,
+    notifications,
+)
 
 
 def create_app(context: Context) -> FastAPI:
@@ -43,6 +58,7 @@ def create_app(context: Context) -> FastAPI:
     app.state.context = context
     app.state.followers = Followers()
     app.state.rate_limit = RateLimit(context.settings.requests_per_minute)
+    app.state.notification_limit = RateLimit(notifications.PER_MINUTE)
     app.state.tracking_limit = RateLimit(context.settings.tracking_requests_per_minute)
     problems.install(app)
     shape = {"model": Problem, "content": {problems.MEDIA_TYPE: {}}}

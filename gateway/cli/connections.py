@@ -1,23 +1,24 @@
 """`mantik connections`."""
 
 import shlex
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gateway.cli.asking import confirm, gateway, yes_option
-from gateway.cli.credentials import credential, credential_options
+from gateway.cli.credentials import credential, credential_options, end_of
 from gateway.cli.groups import Group
 from gateway.cli.output import output_option, say_data, say_result, show, show_rows
 from gateway.cli.site_info import site_info
 from gateway.cli.table import fields
 from gateway.cli.text import moment
-from gateway.cli.values import usage
+from gateway.cli.values import pairs, usage
 
 if TYPE_CHECKING:
     from gateway.schemas.sites import ConnectionView
 
-METHODS = ("SSH-Key", "Username-Password", "Token", "None")
+METHODS = ("SSH-Key", "Username-Password", "Token", "OIDC", "None")
 
 
 @click.group(cls=Group)
@@ -34,6 +35,9 @@ def command() -> None:
     "--auth-method", type=click.Choice(METHODS), default="SSH-Key", show_default=True, help="How you log in there."
 )
 @credential_options
+@click.option(
+    "--prefer", multiple=True, help="NAME=VALUE: as whom you act there, e.g. group=project1; may be repeated."
+)
 @click.option("--check/--no-check", default=True, help="Try it at once.  [default: check]")
 @output_option
 def create(
@@ -42,6 +46,7 @@ def create(
     origin: str | None,
     provider: str | None,
     auth_method: str,
+    prefer: tuple[str, ...],
     check: bool,
     output: str,
     **given: Any,
@@ -50,12 +55,14 @@ def create(
 
     With SSH-Key and no --private-key the gateway makes a key of its own and prints the public part, which you add to
     your account on the site. Passwords and tokens are asked for, or read with --secret-stdin.
+
+    With OIDC you give a refresh token; the gateway has its access tokens renewed by the issuer while it is used.
     """
     from gateway.schemas.sites import CreateConnection
 
     if (site is None) == (origin is None):
         raise usage("Give either --site or --origin.")
-    secrets = credential(auth_method, given)
+    secrets = credential(auth_method, given) | ({"preferences": pairs("--prefer", prefer)} if prefer else {})
     with gateway() as client:
         found = client.sites.get(site) if site is not None else None
         body = CreateConnection(
@@ -89,6 +96,33 @@ def renew(connection: str, output: str, **given: Any) -> None:
     _talk(made, found.auth_method == "SSH-Key" and body.private_key is None)
 
 
+@command.command("edit")
+@click.argument("connection")
+@click.option("--name", help="Another name.")
+@click.option(
+    "--prefer", multiple=True, help="NAME=VALUE: as whom you act there; NAME= takes a choice back; may be repeated."
+)
+@click.option("--valid-until", type=click.DateTime(["%Y-%m-%d"]), help="Last day of the credential, in UTC.")
+@output_option
+def edit(connection: str, name: str | None, prefer: tuple[str, ...], valid_until: datetime | None, output: str) -> None:
+    """Change a connection without a new credential; what you do not name stays. To log in anew: renew."""
+    from gateway.schemas.sites import ChangeConnection
+
+    if name is None and not prefer and valid_until is None:
+        raise usage("Nothing to change. Give --name, --prefer or --valid-until.")
+    with gateway() as client:
+        found = client.connections.get(connection)
+        chosen = found.preferences | pairs("--prefer", prefer)
+        body = ChangeConnection(
+            connection_name=name or found.connection_name,
+            preferences={name: value for name, value in chosen.items() if value},
+            valid_until=end_of(valid_until) if valid_until else found.valid_until,
+        )
+        made = client.connections.change(found.connection_id, body)
+    show(made, output, lambda: str(made.connection_id))
+    _talk(made, made_here=False)
+
+
 @command.command("list")
 @output_option
 def list_all(output: str) -> None:
@@ -114,21 +148,26 @@ def show_one(connection: str, output: str) -> None:
     with gateway() as client:
         found = client.connections.get(connection)
     check = found.last_check or {}
-    pairs = [
+    shown = [
         ("Name", found.connection_name),
         ("Id", found.connection_id),
         ("Site", found.site_name),
         ("Origin", found.origin),
         ("Provider", found.connection_provider),
         ("Login", f"{found.login_name or ''} ({found.auth_method}, version {found.version})".strip()),
+        ("Acts as", ", ".join(f"{name} {value}" for name, value in found.preferences.items())),
+        ("Issuer", found.token_url),
+        ("Client", found.client_id),
+        ("Scope", found.scope),
+        ("Token until", moment(found.token_ends_at)),
         ("State", _state(found)),
         ("Certificate", None if found.certificate_checked else "not checked"),
-        ("Problem", check.get("error")),
+        ("Problem", check.get("error") or found.refused_text),
         ("Valid until", moment(found.valid_until)),
         ("Public key", found.public_key),
         ("Created", moment(found.created_at)),
     ]
-    show(found, output, lambda: fields(pairs))
+    show(found, output, lambda: fields(shown))
 
 
 @command.command("check")

@@ -22,7 +22,14 @@ def credential_options(function: F) -> F:
         click.option("--certificate", type=_FILE, help="File of an SSH certificate for the key."),
         click.option("--passphrase", is_flag=True, help="Ask for the passphrase of the private key."),
         click.option("--private-key", type=_FILE, help="File of an SSH key; without, the gateway makes one."),
-        click.option("--secret-stdin", is_flag=True, help="Read the password, token or passphrase from stdin."),
+        click.option("--scope", help="OIDC: what to ask for, when your issuer wants it."),
+        click.option("--client-secret", type=_FILE, help="OIDC: file of the client's secret, where it has one."),
+        click.option("--client-id", help="OIDC: the client that your refresh token was given to."),
+        click.option("--issuer", help="OIDC: address of the issuer, which says where its token endpoint is."),
+        click.option("--token-url", help="OIDC: address of the token endpoint, instead of --issuer."),
+        click.option(
+            "--secret-stdin", is_flag=True, help="Read the password, token, refresh token or passphrase from stdin."
+        ),
         click.option("--login-name", help="Your user name there."),
     ):
         function = option(function)
@@ -34,7 +41,7 @@ def credential(auth_method: str, given: dict[str, Any]) -> dict[str, Any]:
     last = given["valid_until"]
     fields: dict[str, Any] = {
         "login_name": given["login_name"],
-        "valid_until": _end_of(last) if last else None,
+        "valid_until": end_of(last) if last else None,
     }
     if auth_method == "Username-Password":
         if not given["login_name"]:
@@ -42,6 +49,11 @@ def credential(auth_method: str, given: dict[str, Any]) -> dict[str, Any]:
         fields["password"] = _secret(given, "Password")
     elif auth_method == "Token":
         fields["token"] = _secret(given, "Token")
+    elif auth_method == "OIDC":
+        fields["refresh_token"] = _secret(given, "Refresh token")
+        fields |= {name: given[name] for name in ("token_url", "issuer", "client_id", "scope")}
+        if given["client_secret"] is not None:
+            fields["client_secret"] = text_of("--client-secret", given["client_secret"]).strip()
     elif auth_method == "SSH-Key":
         if given["private_key"] is not None:
             fields["private_key"] = text_of("--private-key", given["private_key"])
@@ -50,6 +62,11 @@ def credential(auth_method: str, given: dict[str, Any]) -> dict[str, Any]:
         if given["certificate"] is not None:
             fields["certificate"] = text_of("--certificate", given["certificate"])
     return fields
+
+
+def end_of(day: datetime) -> datetime:
+    """The last second of a day, in UTC."""
+    return day.replace(hour=23, minute=59, second=59, tzinfo=UTC)
 
 
 def _secret(given: dict[str, Any], what: str) -> str:
@@ -62,7 +79,3 @@ def _secret(given: dict[str, Any], what: str) -> str:
     if not secret:
         raise usage(f"The {what.lower()} is empty.")
     return secret
-
-
-def _end_of(day: datetime) -> datetime:
-    return day.replace(hour=23, minute=59, second=59, tzinfo=UTC)

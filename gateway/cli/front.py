@@ -3,6 +3,7 @@
 COMMANDS = {
     "Work": {
         "runs": "Submit runs, follow, list, describe, cancel and delete them.",
+        "schedules": "Repeat runs by the clock; preview, pause, fire and edit.",
         "configs": "Check compute backend configs.",
     },
     "Set up": {

@@ -18,6 +18,7 @@ def site_info(found: Mapping[str, Any]) -> str:
         fields(
             [
                 ("User", found.get("user")),
+                *((str(c.get("name")).capitalize(), _choice(c)) for c in found.get("choices") or [] if _choice(c)),
                 ("Host", found.get("host")),
                 ("Version", found.get("version")),
                 ("Work directory", found.get("workDirectory")),
@@ -36,6 +37,13 @@ def site_info(found: Mapping[str, Any]) -> str:
         parts.append("* taken when none is given")
     parts += [f"Note: {note}" for note in found.get("notes") or []]
     return "\n\n".join(parts)
+
+
+def _choice(choice: Mapping[str, Any]) -> str:
+    """What counts, and what else the user could choose; nothing where there is nothing to choose."""
+    selected = str(choice.get("selected") or "")
+    others = [str(other) for other in choice.get("offered") or [] if other != selected]
+    return f"{selected or 'none'} (or: {', '.join(others)})" if others else ""
 
 
 def _queue(queue: Mapping[str, Any]) -> list[object]:

@@ -39,7 +39,7 @@ def _default_project(given: Ref | None) -> Ref | None:
 class Client:
     """A gateway at `api_url` (or MANTIK_API_URL), as the user of MANTIK_USERNAME and MANTIK_PASSWORD, of `mantik
     login`, or of a `token`. Errors are the classes of `gateway.errors`. `project` (or MANTIK_PROJECT_ID), an id or a
-    name, is the one that `runs`, `experiments`, `code` and `members` belong to."""
+    name, is the one that `runs`, `schedules`, `experiments`, `code` and `members` belong to."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Client:
         self.users = Users(self._driver)
         here = self.project(_default_project(project))
         self.runs, self.experiments, self.code = here.runs, here.experiments, here.code
-        self.members = here.members
+        self.members, self.schedules = here.members, here.schedules
 
     @property
     def api_url(self) -> str:
@@ -120,7 +120,7 @@ class AsyncClient:
         self.users = AsyncUsers(self._driver)
         here = self.project(_default_project(project))
         self.runs, self.experiments, self.code = here.runs, here.experiments, here.code
-        self.members = here.members
+        self.members, self.schedules = here.members, here.schedules
 
     @property
     def api_url(self) -> str:

@@ -5,6 +5,7 @@ from gateway.client.names import Kind, Place, Ref, find_id
 from gateway.client.session import Session
 from gateway.errors import InvalidInput
 from gateway.schemas.projects import CodeView, ExperimentView, ProjectView
+from gateway.schemas.schedules import ScheduleView
 from gateway.schemas.sites import ConnectionView, SiteView
 from gateway.schemas.users import ApiTokenView, UserDetails
 
@@ -23,6 +24,7 @@ SITE = Kind("site", SiteView, lambda s: s.site_id, lambda s: s.name, "mantik sit
 CONNECTION = Kind(
     "connection", ConnectionView, lambda c: c.connection_id, lambda c: c.connection_name, "mantik connections list"
 )
+SCHEDULE = Kind("schedule", ScheduleView, lambda s: s.schedule_id, lambda s: s.name, "mantik schedules list")
 TOKEN = Kind("token", ApiTokenView, lambda t: t.token_id, lambda t: t.name, "mantik tokens list")
 USER = Kind("user", UserDetails, lambda u: u.user_id, lambda u: u.name, "mantik users list")
 

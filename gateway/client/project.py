@@ -6,11 +6,12 @@ from gateway.client.listings import AsyncListing, Listing
 from gateway.client.members import AsyncMembers, Members
 from gateway.client.names import Ref
 from gateway.client.runs import AsyncRuns, Runs
+from gateway.client.schedules import AsyncSchedules, Schedules
 from gateway.schemas.projects import CodeView, CreateCode, CreateExperiment, ExperimentView
 
 
 class Project:
-    """Its members, experiment repositories, code repositories and runs."""
+    """Its members, experiment repositories, code repositories, runs and schedules."""
 
     def __init__(self, driver: Driver, ref: Ref | None) -> None:
         session = driver.session
@@ -20,6 +21,7 @@ class Project:
         self.code: Listing[CodeView, CreateCode] = Listing(driver, CODE, of_project(session, ref, "/code"))
         self.members = Members(driver, of_project(session, ref, "/members"))
         self.runs = Runs(driver, of_project(session, ref, "/runs"))
+        self.schedules = Schedules(driver, of_project(session, ref, "/schedules"))
 
 
 class AsyncProject:
@@ -33,3 +35,4 @@ class AsyncProject:
         self.code: AsyncListing[CodeView, CreateCode] = AsyncListing(driver, CODE, of_project(session, ref, "/code"))
         self.members = AsyncMembers(driver, of_project(session, ref, "/members"))
         self.runs = AsyncRuns(driver, of_project(session, ref, "/runs"))
+        self.schedules = AsyncSchedules(driver, of_project(session, ref, "/schedules"))

@@ -11,6 +11,7 @@ from gateway.client.kinds import CONNECTION, SITE, at, of_user
 from gateway.client.listings import AsyncListing, Described, Listing
 from gateway.client.names import Ref
 from gateway.schemas.sites import (
+    ChangeConnection,
     ConnectionView,
     CreateConnection,
     CreateSite,
@@ -77,6 +78,13 @@ class _Described(Described[ConnectionView, CreateConnection]):
 
         return (yield from self.on_flow(ref, make))
 
+    def _change(self, ref: Ref, body: ChangeConnection) -> Flow[ConnectionView]:
+        def make(path: str) -> Call[ConnectionView]:
+            reader = ConnectionView.model_validate_json
+            return Call("PUT", path, reader, body=body, repeatable=True, seconds=_LOGIN_SECONDS)
+
+        return (yield from self.on_flow(ref, make))
+
     def _check(self, ref: Ref) -> Flow[dict[str, Any]]:
         def make(path: str) -> Call[dict[str, Any]]:
             return Call("POST", f"{path}/check", _object, seconds=_LOGIN_SECONDS)
@@ -93,6 +101,10 @@ class Connections(Listing[ConnectionView, CreateConnection], _Described):
     def create(self, body: CreateConnection, *, check: bool = True) -> ConnectionView:
         """With `check` it is tried at once; what was found stands in `last_check`."""
         return self._driver.run(self._create(body, check))
+
+    def change(self, ref: Ref, body: ChangeConnection) -> ConnectionView:
+        """All that is not part of the credential, anew; then it is tried."""
+        return self._driver.run(self._change(ref, body))
 
     def set_credential(self, ref: Ref, body: UpdateCredential) -> ConnectionView:
         """A new version of the credential."""
@@ -111,6 +123,9 @@ class AsyncConnections(AsyncListing[ConnectionView, CreateConnection], _Describe
 
     async def create(self, body: CreateConnection, *, check: bool = True) -> ConnectionView:
         return await self._driver.run(self._create(body, check))
+
+    async def change(self, ref: Ref, body: ChangeConnection) -> ConnectionView:
+        return await self._driver.run(self._change(ref, body))
 
     async def set_credential(self, ref: Ref, body: UpdateCredential) -> ConnectionView:
         return await self._driver.run(self._renew(ref, body))

@@ -17,6 +17,7 @@ from backends.errors import AuthenticationFailed, BackendError, ChallengeRequire
 from gateway import clock
 from gateway.audit.service import record
 from gateway.connections.credentials import StoredCredentials
+from gateway.connections.issuers import TokenIssuers
 from gateway.connections.rows import Connection, CredentialVersion
 from gateway.connections.views import own_row
 from gateway.db.session import Database
@@ -29,9 +30,12 @@ from gateway.users.access import require_self
 from gateway.users.caller import Caller
 
 TIME_LIMIT = 60.0
+LOG_IN = "Log in anew with `mantik connections renew`, or choose anew with `mantik connections edit`."
 
 
-async def check(db: Database, vault: Vault, caller: Caller, user_id: UUID, connection_id: UUID) -> dict[str, Any]:
+async def check(
+    db: Database, vault: Vault, issuers: TokenIssuers, caller: Caller, user_id: UUID, connection_id: UUID
+) -> dict[str, Any]:
     """What the site says, as JSON, kept as the connection's last check. Raises SiteProblem with one clear sentence.
 
     A refused credential is tried again, once: its owner asks for it. A success clears the refusal."""
@@ -44,26 +48,39 @@ async def check(db: Database, vault: Vault, caller: Caller, user_id: UUID, conne
             f"connectionId: connection {row.name} belongs to {row.origin}, not to a site; it is used when a run "
             "fetches its repository."
         )
-    source = StoredCredentials(db, vault, connection_id, owner_asks=True)
-    problem, found = await _try(backend_site(site), source)
+    source = StoredCredentials(db, vault, connection_id, owner_asks=True, issuers=issuers)
+    found: dict[str, Any] = {}
+    problem: SiteProblem | None = None
+    try:
+        found = await _tried(backend_site(site), source)
+    except SiteProblem as error:
+        problem = error
     async with db.transaction() as session:
-        await _keep(session, row, found, problem)
+        await _keep(session, row, found, problem.message if problem is not None else None)
         record(session, caller, "connection.check", "connection", connection_id, ok=problem is None)
     if problem is not None:
-        raise SiteProblem(f"Site {site.name}: {problem}")
+        raise SiteProblem(f"Site {site.name}: {problem.message}", next_step=problem.next_step)
     return found
 
 
-async def _try(site: backends.spec.Site, source: StoredCredentials) -> tuple[str | None, dict[str, Any]]:
+async def _tried(site: backends.spec.Site, source: StoredCredentials) -> dict[str, Any]:
     try:
         async with asyncio.timeout(TIME_LIMIT), registry.kind(site.kind).open(site, source) as backend:
             info = await backend.check()
     except TimeoutError:
-        return f"it did not answer within {TIME_LIMIT:.0f} seconds; try again later.", {}
-    except (AuthenticationFailed, ChallengeRequired, BackendError) as error:
-        words = f" It said: {error.text.strip()[:500]}" if error.text.strip() else ""
-        return f"{error.message}{words}", {}
-    return None, to_json(info)
+        raise SiteProblem(f"it did not answer within {TIME_LIMIT:.0f} seconds; try again later.") from None
+    except (AuthenticationFailed, ChallengeRequired) as error:
+        raise SiteProblem(_words(error), next_step=LOG_IN) from None
+    except BackendError as error:
+        raise SiteProblem(_words(error)) from None
+    said: dict[str, Any] = to_json(info)
+    return said
+
+
+def _words(error: BackendError) -> str:
+    """With the site's own, unless the message has them already."""
+    said = error.text.strip()[:500]
+    return error.message if not said or said in error.message else f"{error.message} It said: {said}"
 
 
 async def _keep(session: AsyncSession, row: Connection, found: dict[str, Any], problem: str | None) -> None:

@@ -20,7 +20,7 @@ class Connection(WithId, Base):
     provider: Mapped[str]
     """SSH, Local, UNICORE, GitHub, GitLab, Git, ... (connectionProvider on the wire)."""
     auth_method: Mapped[str]
-    """SSH-Key, Username-Password, Token, None."""
+    """SSH-Key, Username-Password, Token, OIDC, None."""
     site_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("sites.id"), index=True)
     origin: Mapped[str | None]
     """scheme://host[:port] of a git or data service; None for a site."""
@@ -39,7 +39,14 @@ class CredentialVersion(Base):
     version: Mapped[int] = mapped_column(primary_key=True)
     created_at: Mapped[datetime]
     secret_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("secrets.id"))
-    """A JSON document {secret, passphrase, certificate} in the vault."""
+    """A JSON document {secret, passphrase, certificate} in the vault; of OIDC: see `gateway.connections.tokens`.
+    Each new token is a new secret, so that an update with this in its WHERE loses none that is newer."""
+    issuer: Mapped[dict[str, Any] | None]
+    """Of OIDC: {tokenUrl, clientId, scope}."""
+    token_ends_at: Mapped[datetime | None]
+    """Of OIDC: when the present access token ends."""
+    preferences: Mapped[dict[str, Any] | None]
+    """As whom to act on the site, e.g. {group: name}."""
     public_key: Mapped[str | None]
     """Shown to the owner when the gateway made the key."""
     valid_until: Mapped[datetime | None]

@@ -3,6 +3,7 @@
 from contextlib import suppress
 
 from gateway.connections.check import check
+from gateway.connections.issuers import TokenIssuers
 from gateway.connections.views import show
 from gateway.db.session import Database
 from gateway.errors import SiteProblem
@@ -11,7 +12,9 @@ from gateway.secrets.vault import Vault
 from gateway.users.caller import Caller
 
 
-async def checked(db: Database, vault: Vault, caller: Caller, saved: ConnectionView) -> ConnectionView:
+async def checked(
+    db: Database, vault: Vault, issuers: TokenIssuers, caller: Caller, saved: ConnectionView
+) -> ConnectionView:
     """The connection after one try; a failure stands in `lastCheck`, the connection stays.
 
     A key that the gateway just made is not tried: the owner has to bring the public part to the site first.
@@ -20,5 +23,5 @@ async def checked(db: Database, vault: Vault, caller: Caller, saved: ConnectionV
         return saved
     user_id = saved.user.user_id
     with suppress(SiteProblem):
-        await check(db, vault, caller, user_id, saved.connection_id)
+        await check(db, vault, issuers, caller, user_id, saved.connection_id)
     return await show(db, caller, user_id, saved.connection_id)

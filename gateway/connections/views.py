@@ -1,5 +1,6 @@
 """Reading connections: the owner's only, and never a secret."""
 
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, select
@@ -54,11 +55,20 @@ async def view(session: AsyncSession, caller: Caller, row: Connection) -> Connec
         login_name=row.login_name,
         version=row.version,
         public_key=version.public_key,
+        **_issuer(version),
+        preferences=version.preferences or {},
         valid_until=version.valid_until,
         refused_at=version.refused_at,
+        refused_text=version.refused_text,
         created_at=row.created_at,
         last_check=row.last_check,
     )
+
+
+def _issuer(version: CredentialVersion) -> dict[str, Any]:
+    issuer = version.issuer or {}
+    shown = {"token_url": issuer.get("tokenUrl"), "client_id": issuer.get("clientId"), "scope": issuer.get("scope")}
+    return {**shown, "token_ends_at": version.token_ends_at}
 
 
 def _own(caller: Caller) -> Select[Connection]:

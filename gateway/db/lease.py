@@ -81,6 +81,19 @@ async def claim_named(session: AsyncSession, owner: str, prefix: str, seconds: f
     return [NamedLease(row.name, owner, row.epoch) for row in changed]
 
 
+async def claim_idle(session: AsyncSession, owner: str, name: str, seconds: float) -> NamedLease | None:
+    """Take a named lease that nobody holds, due or not, for work beside the regular one: when that is due stays as it
+    is, if the lease is given back with `due_in=None`."""
+    epoch = await session.scalar(
+        update(Lease)
+        .where(Lease.name == name, Lease.owner.is_(None))
+        .values(owner=owner, epoch=Lease.epoch + 1, until=later(session, seconds))
+        .returning(Lease.epoch)
+        .execution_options(synchronize_session=False)
+    )
+    return NamedLease(name, owner, epoch) if epoch is not None else None
+
+
 async def release_named(session: AsyncSession, lease: NamedLease, *, due_in: float | None) -> None:
     """Give a named lease back, due again in so many seconds or, with None, when somebody asks."""
     await session.execute(

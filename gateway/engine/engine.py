@@ -16,10 +16,12 @@ from gateway.connections import retirement
 from gateway.db.lease import NamedLease, claim_named, free_named, release_named, renew_named
 from gateway.engine.collector import Collector
 from gateway.engine.log_copy import LogCopy
+from gateway.engine.notices import Notices
+from gateway.engine.orphans import SWEEP_SECONDS, Orphans
 from gateway.engine.parts import Parts, back_off
 from gateway.engine.poller import PREFIX, Poller
 from gateway.engine.sites import NoTurn, SitePaused
-from gateway.engine.submission import NEXT_TURN_SECONDS, Submission
+from gateway.engine.submission import AGAIN, NEXT_TURN_SECONDS, ON, RELEASED, Submission
 from gateway.engine.tracker import Tracker
 from gateway.errors import GatewayError
 from gateway.runs.intake import KEPT
@@ -29,11 +31,15 @@ from gateway.runs.plan import PlanDelayed
 from gateway.runs.rows import IdempotencyKey, Run
 from gateway.runs.states import FINAL, ConditionName, State
 from gateway.runs.sweep import sweep
+from gateway.schedules import rounds
+from gateway.secrets.notification import Told
 
 log = logging.getLogger(__name__)
 IDLE_SECONDS = 0.5
 TOGETHER_SECONDS = 0.02
 HOUSEKEEPING_SECONDS = 300.0
+ON_ITS_WAY = (State.CREATED, State.PREPARING)
+"""Both are one long step: code is fetched, and brought to the site."""
 BROKEN = "The gateway could not do the next step of this run and tries again; its operator finds why in its log."
 
 
@@ -46,7 +52,7 @@ def _long(run: Run) -> bool:
     """Whether its next step may take as long as the commands of a user on a login node do."""
     if run.origin == "reported":
         return False
-    if run.state == State.PREPARING:
+    if run.state in ON_ITS_WAY:
         return run.cancel_requested_at is None
     return run.state in FINAL and run.delete_requested_at is None
 
@@ -54,7 +60,7 @@ def _long(run: Run) -> bool:
 LONG = and_(
     Run.origin != "reported",
     or_(
-        and_(Run.state == State.PREPARING, Run.cancel_requested_at.is_(None)),
+        and_(Run.state.in_(ON_ITS_WAY), Run.cancel_requested_at.is_(None)),
         and_(Run.state.in_(FINAL), Run.delete_requested_at.is_(None)),
     ),
 )
@@ -68,9 +74,11 @@ class Engine:
         self.parts = parts
         self.tracker = Tracker(parts)
         logs = LogCopy(parts)
-        self._submission = Submission(parts, self.tracker)
+        self._submission = Submission(parts)
         self._collector = Collector(parts, logs)
         self._poller = Poller(parts, logs)
+        self._notices = Notices(parts, self._poller)
+        self._orphans = Orphans(parts)
         self._at_once = at_once
         self._long_at_once = long_at_once
         """Long steps leave room for the others: a cancel is never behind the commands of other users."""
@@ -81,6 +89,7 @@ class Engine:
         self._work: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
+        self._fires = False
 
     async def start(self) -> None:
         if self.parts.settings.embedded:
@@ -91,7 +100,10 @@ class Engine:
         loops = {
             "runs": (self._runs, IDLE_SECONDS),
             "polls": (self._polls, IDLE_SECONDS),
+            "notices": (self._notices.round, IDLE_SECONDS),
+            "orphans": (self._orphans.sweep, SWEEP_SECONDS),
             "tracking": (self._tracking, IDLE_SECONDS),
+            "schedules": (self._schedules, IDLE_SECONDS),
             "renewal": (self._renew, self._lease_seconds / 4),
             "housekeeping": (self._housekeeping, HOUSEKEEPING_SECONDS),
         }
@@ -104,6 +116,7 @@ class Engine:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._submission.aclose()
         async with self.parts.db.transaction() as session:
             for lease in held:
                 await release_run(session, lease, due_in=0)
@@ -114,6 +127,10 @@ class Engine:
     def wake(self) -> None:
         """Something is due now: look at once instead of at the next round."""
         self._wake.set()
+
+    def tell(self, about: Told, authorization: str, body: bytes) -> None:
+        """A site told of a job: it is looked at in the next round."""
+        self._notices.take(about, authorization, body)
 
     async def _forever(self, act: Callable[[], Awaitable[bool | None]], seconds: float) -> None:
         """Call `act` for ever; it returns True when there may be more to do at once."""
@@ -156,7 +173,7 @@ class Engine:
     async def _runs(self) -> bool:
         who = self.parts.owner, self._lease_seconds
         free = self._at_once - len(self._leases)
-        if free <= 0:
+        if free <= 0 or self._fires:
             return False
         room = self._long_at_once - len(self._long)
         async with self.parts.db.transaction() as session:
@@ -183,14 +200,25 @@ class Engine:
         return True
 
     async def _step(self, run: Run, lease: RunLease) -> None:
+        due_in: float | None = None
+        try:
+            due_in = await self._steps(run, lease)
+        finally:
+            if self._leases.get(run.id) is lease:
+                del self._leases[run.id]
+            self._long.discard(run.id)
+        if due_in == AGAIN or self._crowded:
+            self.wake()
+
+    async def _steps(self, run: Run, lease: RunLease) -> float | None:
         """Steps of one run while they follow at once; then the lease is given back."""
         due_in: float | None = 0.0
         failures = run.failures
         try:
-            while due_in == 0.0:
+            while due_in in (AGAIN, ON):
                 due_in = await self._one(run, lease)
                 failures = 0
-                if due_in == 0.0:
+                if due_in == AGAIN:
                     current = await self._load(lease)
                     if current is None or not self._has_room(current):
                         break
@@ -209,14 +237,10 @@ class Engine:
             due_in = back_off(failures, 5.0)
             with suppress(DBAPIError):
                 await self._silent(run, lease, ConditionName.LOST_CONTACT, RuntimeError(BROKEN), due_in)
-        finally:
-            if self._leases.get(run.id) is lease:
-                del self._leases[run.id]
-            self._long.discard(run.id)
-        async with self.parts.db.transaction() as session:
-            await release_run(session, lease, due_in=due_in, failures=failures)
-        if due_in == 0.0 or self._crowded:
-            self.wake()
+        if due_in != RELEASED:
+            async with self.parts.db.transaction() as session:
+                await release_run(session, lease, due_in=due_in, failures=failures)
+        return due_in
 
     async def _one(self, run: Run, lease: RunLease) -> float | None:
         state = State(run.state)
@@ -268,17 +292,23 @@ class Engine:
             due_in = await self._poller.tick(lease)
         except Exception:
             log.exception("a poll of %s failed", lease.name)
+        try:
+            async with self.parts.db.transaction() as session:
+                await release_named(session, lease, due_in=due_in)
         finally:
             if self._ticks.get(lease.name) is lease:
                 del self._ticks[lease.name]
-        async with self.parts.db.transaction() as session:
-            await release_named(session, lease, due_in=due_in)
 
     async def _tracking(self) -> bool:
-        # What MLflow is told later makes room for runs on their way to a site.
-        due = await self.tracker.due(1 if self._leases or self.tracker.away else 8)
-        await asyncio.gather(*(self.tracker.bring_up_to_date(run_id) for run_id in due))
-        return bool(due) and not self.tracker.away
+        return await self.tracker.turn(busy=bool(self._leases))
+
+    async def _schedules(self) -> bool:
+        done = await rounds.go(self.parts.db, self.parts.settings)
+        # What is due at one minute is written down before the first of it is brought to a site.
+        self._fires = done.more
+        if done.made and not done.more:
+            self.wake()
+        return done.more
 
     async def _renew(self) -> None:
         # Apart, for others lock runs and named leases in either order: together they could wait for each other.
@@ -286,7 +316,7 @@ class Engine:
             for lease in list(self._ticks.values()):
                 await renew_named(session, lease, self._lease_seconds)
         async with self.parts.db.transaction() as session:
-            await renew_runs(session, sorted(self._leases.values(), key=lambda held: held.run_id), self._lease_seconds)
+            await renew_runs(session, list(self._leases.values()), self._lease_seconds)
 
     async def _housekeeping(self) -> None:
         async with self.parts.db.transaction() as session:

@@ -3,6 +3,7 @@
 from gateway.runs.rows import Run
 from gateway.settings import Settings
 from gateway.sites.rows import Site
+from gateway.tracking.alias import alias
 
 
 def job_environment(settings: Settings, run: Run, site: Site, token: str) -> dict[str, str]:
@@ -23,8 +24,11 @@ def job_environment(settings: Settings, run: Run, site: Site, token: str) -> dic
 
 
 def _tracking(settings: Settings, run: Run, token: str) -> dict[str, str]:
-    own = {"MLFLOW_RUN_ID": run.mlflow_run_id} if run.mlflow_run_id else {}
-    return {"MLFLOW_TRACKING_URI": f"{settings.public_url}/tracking/", "MLFLOW_TRACKING_TOKEN": token, **own}
+    return {
+        "MLFLOW_TRACKING_URI": f"{settings.public_url}/tracking/",
+        "MLFLOW_TRACKING_TOKEN": token,
+        "MLFLOW_RUN_ID": alias(run.id),
+    }
 
 
 def _files() -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,14 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backends.backend import Backend
-from backends.errors import AuthenticationFailed, BackendError, ChallengeRequired, InvalidJob, JobNotFound
+from backends.errors import (
+    AuthenticationFailed,
+    BackendError,
+    ChallengeRequired,
+    InvalidJob,
+    JobNotFound,
+    SiteUnavailable,
+)
 from backends.reasons import Reason
 from backends.spec import DirectoryGone, Handle, JobRef, JobStatus, Outcome, Phase, Result, Revoked
 from gateway import clock
@@ -18,7 +26,17 @@ from gateway.db.lease import NamedLease, later, still_held
 from gateway.engine.log_copy import LogCopy
 from gateway.engine.parts import DAY, Parts, back_off
 from gateway.engine.sites import SitePaused
-from gateway.runs.moves import Move, clear_conditions, move, no_contact, record, set_condition, shown_for
+from gateway.runs.moves import (
+    Move,
+    clear_conditions,
+    clear_conditions_of,
+    move,
+    no_contact,
+    record,
+    set_condition,
+    set_conditions,
+    shown_for,
+)
 from gateway.runs.rows import Attempt, Condition, Job, Run
 from gateway.runs.states import NO_CONTACT, OF_LIVE_RUNS, ON_SITE, ConditionName, State
 from gateway.sites.rows import Site
@@ -47,10 +65,25 @@ class Poller:
     logs: LogCopy
     _waits: dict[uuid.UUID, float] = field(default_factory=dict)
     _failures: dict[uuid.UUID, int] = field(default_factory=dict)
+    _looked_at: dict[uuid.UUID, set[uuid.UUID]] = field(default_factory=dict)
+    """Runs of a connection that were looked at since its last tick, because the site told of them."""
+
+    async def look(self, lease: NamedLease, run_ids: Collection[uuid.UUID]) -> None:
+        """Look at these runs of a connection now; the next tick leaves them out. Raises BackendError."""
+        connection_id = _connection(lease)
+        async with self.parts.db.reading() as session:
+            followed = [f for f in await _followed(session, connection_id) if f.run.id in run_ids]
+            site = await session.get(Site, followed[0].run.site_id) if followed else None
+        if site is None:
+            return
+        if await self._sweep(lease, followed, await self.parts.sites.backend(connection_id)):
+            self._waits[connection_id] = site.poll_seconds_min
+        self._looked_at.setdefault(connection_id, set()).update(f.run.id for f in followed)
 
     async def tick(self, lease: NamedLease) -> float | None:
         """One pass over a connection; returns seconds until the next, None when nothing is left to follow."""
-        connection_id = uuid.UUID(lease.name.removeprefix(PREFIX))
+        connection_id = _connection(lease)
+        just_looked_at = self._looked_at.pop(connection_id, set())
         async with self.parts.db.reading() as session:
             followed = await _followed(session, connection_id)
             site = await session.get(Site, followed[0].run.site_id) if followed else None
@@ -59,16 +92,22 @@ class Poller:
             return None
         try:
             backend = await self.parts.sites.backend(connection_id)
-            statuses = await backend.poll([f.ref for f in followed])
-            changed = await self._apply(lease, followed, statuses)
-            changed |= await self._copy_logs(lease, followed, statuses, backend)
-            changed |= await self._missing(lease, followed, statuses, backend)
+            changed = await self._sweep(lease, [f for f in followed if f.run.id not in just_looked_at], backend)
         except BackendError as error:
             return await self._no_contact(lease, connection_id, followed, error, site)
         self._failures.pop(connection_id, None)
         wait = site.poll_seconds_min if changed else self._waits.get(connection_id, site.poll_seconds_min) * 1.5
         self._waits[connection_id] = min(wait, site.poll_seconds_max)
         return self._waits[connection_id]
+
+    async def _sweep(self, lease: NamedLease, followed: Sequence[Followed], backend: Backend) -> bool:
+        """Whether anything is new. Asks nothing about nobody."""
+        if not followed:
+            return False
+        statuses = await backend.poll([f.ref for f in followed])
+        changed = await self._apply(lease, followed, statuses)
+        changed |= await self._copy_logs(lease, followed, statuses, backend)
+        return changed | await self._missing(lease, followed, statuses, backend)
 
     async def _no_contact(
         self, lease: NamedLease, connection_id: uuid.UUID, followed: Sequence[Followed], error: BackendError, site: Site
@@ -122,9 +161,15 @@ class Poller:
 
     async def _take_all(self, lease: NamedLease, changes: Sequence[tuple[Followed, JobStatus]]) -> None:
         async with self.parts.db.transaction() as session:
-            if await still_held(session, lease):
-                for f, status in changes:
-                    await self._take(session, lease, f, status)
+            if not await still_held(session, lease):
+                return
+            ours = [(f, status) for f, status in changes if not _other(f, status)]
+            if ours:
+                seen = [{"id": f.job.id, **_seen(f.job, status)} for f, status in ours]
+                await session.execute(update(Job), seen)
+                await _pending(session, ours)
+            for f, status in changes:
+                await self._take(session, lease, f, status)
 
     @staticmethod
     def _differs(f: Followed, status: JobStatus) -> bool:
@@ -139,10 +184,8 @@ class Poller:
         if _other(f, status):
             await self._follow_first(session, f, status)
             return
-        await session.execute(update(Job).where(Job.id == f.job.id, lease.guard).values(**_seen(f.job, status)))
         if status.restarts > f.job.restarts:
             record(session, f.run.id, "site", f"The site started the job anew, restart {status.restarts}.")
-        await _pending(session, f, status)
         if status.phase is Phase.ENDED and status.outcome is not None:
             await self._end(session, lease, f, status, status.outcome)
             return
@@ -211,7 +254,9 @@ class Poller:
             over |= await shown_for(session, told, grace * TOLD_GRACE, ConditionName.JOB_MISSING)
         for f in missing:
             if f.run.id in over:
-                await self._lose(lease, f, await backend.revoke(f.ref.handle))
+                # A site that cannot show one directory may show the others.
+                with suppress(SiteUnavailable):
+                    await self._lose(lease, f, await backend.revoke(f.ref.handle))
         return True
 
     async def _lose(self, lease: NamedLease, f: Followed, fence: Revoked | JobRef | DirectoryGone) -> None:
@@ -275,6 +320,10 @@ def sentence(reason: Reason, outcome: Outcome) -> str:
     }.get(reason, f"The run failed: {outcome.text or reason}.")
 
 
+def _connection(lease: NamedLease) -> uuid.UUID:
+    return uuid.UUID(lease.name.removeprefix(PREFIX))
+
+
 def _other(f: Followed, status: JobStatus) -> bool:
     return status.fence not in (None, "revoked", f.ref.id)
 
@@ -292,11 +341,12 @@ def _seen(job: Job, status: JobStatus) -> dict[str, Any]:
     }
 
 
-async def _pending(session: AsyncSession, f: Followed, status: JobStatus) -> None:
-    if status.phase is Phase.QUEUED and status.pending_reason:
-        await set_condition(session, f.run.id, ConditionName.PENDING_REASON, status.pending_reason)
-    elif f.job.pending_reason:
-        await clear_conditions(session, f.run.id, ConditionName.PENDING_REASON)
+async def _pending(session: AsyncSession, changes: Sequence[tuple[Followed, JobStatus]]) -> None:
+    """Why jobs wait, or nothing of it when they wait no more."""
+    waits = {f.run.id: s.pending_reason for f, s in changes if s.phase is Phase.QUEUED and s.pending_reason}
+    over = [f.run.id for f, _ in changes if f.run.id not in waits and f.job.pending_reason]
+    await set_conditions(session, waits, ConditionName.PENDING_REASON)
+    await clear_conditions_of(session, over, ConditionName.PENDING_REASON)
 
 
 async def _shown(session: AsyncSession, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, set[str]]:

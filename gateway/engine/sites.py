@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -13,11 +13,13 @@ from backends import registry
 from backends.backend import Backend
 from backends.errors import SiteUnavailable
 from gateway.connections.credentials import StoredCredentials
+from gateway.connections.issuers import TokenIssuers
 from gateway.connections.rows import Connection
 from gateway.db.session import Database
 from gateway.secrets.vault import Vault
 from gateway.sites.rows import Site
 from gateway.sites.service import backend_site
+from gateway.together import Together
 
 TURN_SECONDS = 2.0
 """How long a run waits for its turn on a site before it lets other runs of the gateway go on."""
@@ -44,18 +46,25 @@ class _Open:
 class Sites:
     """Gives the backend of a connection. A changed site or credential gets a new one; the old one is closed."""
 
-    def __init__(self, db: Database, vault: Vault) -> None:
+    def __init__(self, db: Database, vault: Vault, issuers: TokenIssuers | None = None) -> None:
         self._db = db
+        self._issuers = issuers or TokenIssuers()
         self.vault = vault
         self._open: dict[uuid.UUID, _Open] = {}
         self._locks: dict[uuid.UUID, asyncio.Lock] = {}
         self._turns: dict[tuple[uuid.UUID, int], asyncio.Semaphore] = {}
+        self._row = Together(self._rows)
+
+    async def _rows(self, connection_ids: Sequence[uuid.UUID]) -> list[tuple[Connection, Site] | None]:
+        both = select(Connection, Site).join(Site, Site.id == Connection.site_id)
+        async with self._db.reading() as session:
+            found = await session.execute(both.where(Connection.id.in_(set(connection_ids))))
+            rows = {connection.id: (connection, site) for connection, site in found}
+        return [rows.get(connection_id) for connection_id in connection_ids]
 
     async def backend(self, connection_id: uuid.UUID) -> Backend:
         """Raises SitePaused when the operator paused the site, and SiteUnavailable when the connection is gone."""
-        async with self._db.reading() as session:
-            both = select(Connection, Site).join(Site, Site.id == Connection.site_id)
-            row = (await session.execute(both.where(Connection.id == connection_id))).one_or_none()
+        row = await self._row(connection_id)
         if row is None:
             raise SiteUnavailable("The connection of this run is gone.")
         connection, site = row
@@ -72,7 +81,7 @@ class Sites:
                 del self._open[connection_id]
                 await there.stack.aclose()
             stack = AsyncExitStack()
-            credentials = StoredCredentials(self._db, self.vault, connection_id)
+            credentials = StoredCredentials(self._db, self.vault, connection_id, issuers=self._issuers)
             backend = await stack.enter_async_context(registry.kind(site.kind).open(spec, credentials))
             self._open[connection_id] = _Open(backend, stack, version)
             return backend
@@ -102,6 +111,7 @@ class Sites:
                 await there.stack.aclose()
 
     async def close(self) -> None:
+        await self._row.aclose()
         for there in self._open.values():
             await there.stack.aclose()
         self._open.clear()

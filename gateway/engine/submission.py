@@ -3,8 +3,8 @@
 import asyncio
 import uuid
 from collections.abc import Awaitable
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from dataclasses import replace
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,100 +14,113 @@ from backends.errors import InvalidJob, SubmitUncertain
 from backends.reasons import Reason
 from backends.spec import DirectoryGone, Handle, JobRef, JobSpec, RenderedJob, Revoked
 from gateway import clock
-from gateway.db.lease import want
 from gateway.engine.environment import job_environment
+from gateway.engine.notices import address
+from gateway.engine.onward import PLANNED, Onward, Prepared, new_attempt
 from gateway.engine.parts import DAY, LOST_AFTER_DAYS, Parts, back_off
 from gateway.engine.sites import NoTurn
-from gateway.engine.tracker import Tracker
 from gateway.runs.lease import RunLease, still_held
-from gateway.runs.manifest import new_manifest
 from gateway.runs.moves import Move, clear_conditions, move, set_condition, shown_for
 from gateway.runs.plan import PlanRefused
-from gateway.runs.rows import Attempt, Condition, Job, Manifest, Run
+from gateway.runs.rows import Attempt, Condition, Manifest, Run
 from gateway.runs.states import NO_CONTACT, OF_LIVE_RUNS, ConditionName, State
 from gateway.sites.rows import Site
 from gateway.tracking import tokens
 
-AGAIN = 0.0
+AGAIN, ON, RELEASED = 0.0, -1.0, -2.0
 NEXT_TURN_SECONDS = 2.0
 CANCEL_LOOK_SECONDS = 2.0
 """How often a long preparation asks whether it is still wanted."""
 LEFT = "What is left on the site is removed."
 
 
-@dataclass(frozen=True, slots=True)
 class Submission:
-    """The steps of one run on its way to the site. Each returns seconds until the next look, None for none."""
+    """The steps of one run on its way to the site. Each returns seconds until the next look, None for none; ON when
+    the run is up to date in memory and goes on, RELEASED when its lease was given back."""
 
-    parts: Parts
-    tracker: Tracker
-    _just_planned: set[tuple[uuid.UUID, int]] = field(default_factory=set)
-    """Runs that were planned under the lease we hold: nobody made their MLflow run yet."""
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self._onward = Onward(parts.db)
+        self._known: dict[tuple[uuid.UUID, int], Prepared] = {}
+        """What the step before found out under the lease we hold; the next one takes it out."""
+
+    async def aclose(self) -> None:
+        await self._onward.aclose()
 
     async def created(self, run: Run, lease: RunLease) -> float | None:
         """Plan and fix the manifest; nothing has gone to the site yet."""
         if run.cancel_requested_at is not None:
             return await self._cancelled(run, lease, "Cancelled before anything was sent to the site.")
-        async with self.parts.db.reading() as session:
-            manifest = await session.get(Manifest, run.id)
-        plan = None
-        if manifest is None:
-            try:
-                plan = await self.parts.planner.plan(run)
-            except PlanRefused as error:
-                evidence = {"site": error.text} if error.text else {}
-                return await self._end(run, lease, Move(State.FAILED, error.message, evidence, error.reason))
+        if run.commit is not None and await self._shown_before(run, lease):
+            return AGAIN
+        try:
+            plan = await self.parts.planner.plan(run)
+        except PlanRefused as error:
+            return await self._end(run, lease, Move(State.FAILED, error.message, _words(error.text), error.reason))
+        prepared = await self._onward.planned(run, lease, plan)
+        if prepared is None:
+            return AGAIN
+        self._known[run.id, lease.epoch] = prepared
+        return ON
+
+    async def _shown_before(self, run: Run, lease: RunLease) -> bool:
+        """Whether the run is just as its preview was: the manifest is there."""
         async with self.parts.db.transaction() as session:
-            to = Move(State.PREPARING, "The run is valid; its code and script are fixed.", {})
-            commit = plan.commit if plan else manifest.commit if manifest else None
-            if await move(session, run, to, guard=lease.guard, commit=commit):
-                await clear_conditions(session, run.id, *NO_CONTACT)
-                if plan is not None:
-                    session.add(new_manifest(run.id, plan))
-                    self._just_planned.add((run.id, lease.epoch))
-        return AGAIN
+            if await session.get(Manifest, run.id) is None:
+                return False
+            await move(session, run, PLANNED, guard=lease.guard)
+            await clear_conditions(session, run.id, *NO_CONTACT)
+        return True
 
     async def preparing(self, run: Run, lease: RunLease) -> float | None:
         """Lay out the next attempt on the site; store its handle before anything is started."""
         if run.cancel_requested_at is not None:
             return await self._cancelled(run, lease, "Cancelled before it was submitted.")
-        first_try = (run.id, lease.epoch) in self._just_planned
-        self._just_planned.discard((run.id, lease.epoch))
-        await self.tracker.make_run(run.id, first_try=first_try)
-        async with self.parts.db.reading() as session:
-            site = await session.get_one(Site, run.site_id)
+        known = self._known.pop((run.id, lease.epoch), None)
         try:
-            async with self.parts.sites.turn(site):
-                return await self._prepare(run, lease)
+            async with await self._turn(run, known):
+                if known is None and (known := await self._known_anew(run, lease)) is None:
+                    return None  # another has the run
+                handle = await self._laid_out(run, known)
         except NoTurn:
             return NEXT_TURN_SECONDS
-
-    async def _prepare(self, run: Run, lease: RunLease) -> float | None:
-        async with self.parts.db.transaction() as session:
-            if not await still_held(session, lease):
-                return None  # MLflow may have taken longer than the lease
-            run = await session.get_one(Run, run.id)
-            if run.cancel_requested_at is not None:
-                return AGAIN
-            attempt = await _open_attempt(session, run)
-            manifest = await session.get_one(Manifest, run.id)
-            site = await session.get_one(Site, run.site_id)
-            token = await tokens.issue(session, run.id, attempt.n)
-        try:
-            spec = await self._spec(run, manifest, attempt, job_environment(self.parts.settings, run, site, token))
-            backend = await self.parts.sites.backend(_connection(run))
-            handle = await self._while_wanted(run, _laid_out(backend, spec))
         except _Unwanted:
             return AGAIN
         except (InvalidJob, PlanRefused) as error:
             return await self._end(run, lease, Move(State.FAILED, error.message, _words(error.text), error.reason))
+        if not await self._onward.laid_out(run, lease, known.attempt, handle):
+            return AGAIN
+        known.attempt.location = handle.location
+        self._known[run.id, lease.epoch] = known
+        return ON
+
+    async def _turn(self, run: Run, known: Prepared | None) -> AbstractAsyncContextManager[None]:
+        """Of those whose commands work on the login nodes only so many at a time are let in."""
+        if known is not None:
+            commands, site = known.manifest.login_commands_before, known.site
+        else:
+            async with self.parts.db.reading() as session:
+                commands = (await session.get_one(Manifest, run.id)).login_commands_before
+                site = await session.get_one(Site, run.site_id)
+        return self.parts.sites.turn(site) if commands else nullcontext()
+
+    async def _known_anew(self, run: Run, lease: RunLease) -> Prepared | None:
         async with self.parts.db.transaction() as session:
-            to = Move(State.SUBMITTING, f"Attempt {attempt.n} is prepared.", {"location": handle.location})
-            if await move(session, run, to, guard=lease.guard):
-                row = update(Attempt).where(Attempt.id == attempt.id).values(location=handle.location)
-                await session.execute(row)
-                await clear_conditions(session, run.id, ConditionName.LOST_CONTACT, ConditionName.NEEDS_LOGIN)
-        return AGAIN
+            if not await still_held(session, lease):
+                return None
+            attempt = await _open_attempt(session, run)
+            manifest = await session.get_one(Manifest, run.id)
+            site = await session.get_one(Site, run.site_id)
+            token, row = tokens.new(run.id, attempt.n)
+            session.add(row)
+        return Prepared(manifest, attempt, site, token)
+
+    async def _laid_out(self, run: Run, known: Prepared) -> Handle:
+        environment = job_environment(self.parts.settings, run, known.site, known.token)
+        spec = await self._spec(run, known.manifest, known.attempt, environment)
+        spec = replace(spec, notify=address(self.parts, known.site, run.id, known.attempt.n))
+        backend = await self.parts.sites.backend(_connection(run))
+        return await self._while_wanted(run, _lay_out(backend, spec))
 
     async def _while_wanted(self, run: Run, work: Awaitable[Handle]) -> Handle:
         """The result of a long preparation, which is broken off when the run is cancelled meanwhile."""
@@ -143,9 +156,13 @@ class Submission:
 
     async def submitting(self, run: Run, lease: RunLease) -> float | None:
         """Start the prepared attempt, or find out what became of an earlier start."""
-        async with self.parts.db.reading() as session:
-            attempt = await _newest_attempt(session, run)
-            unclear = await session.get(Condition, (run.id, ConditionName.SUBMIT_UNKNOWN))
+        known, unclear = self._known.pop((run.id, lease.epoch), None), None
+        if known is not None:
+            attempt = known.attempt
+        else:
+            async with self.parts.db.reading() as session:
+                attempt = await _newest_attempt(session, run)
+                unclear = await session.get(Condition, (run.id, ConditionName.SUBMIT_UNKNOWN))
         handle = Handle(attempt.tag, attempt.location or "")
         backend = await self.parts.sites.backend(_connection(run))
         if run.cancel_requested_at is not None:
@@ -223,15 +240,7 @@ class Submission:
         return AGAIN if attempt.n < 2 else back_off(attempt.n)
 
     async def _submitted(self, run: Run, lease: RunLease, attempt: Attempt, ref: JobRef, text: str) -> float | None:
-        async with self.parts.db.transaction() as session:
-            site = await session.get_one(Site, run.site_id)
-            await want(session, f"poll:{run.connection_id}", site.poll_seconds_min)  # locked before its runs
-            to = Move(State.QUEUED, f"{text} Job {ref.id}.", {"job": ref.id, "attempt": attempt.n})
-            if await move(session, run, to, guard=lease.guard):
-                session.add(Job(attempt_id=attempt.id, run_id=run.id, site_job_id=ref.id))
-                names = (ConditionName.SUBMIT_UNKNOWN, ConditionName.LOST_CONTACT, ConditionName.NEEDS_LOGIN)
-                await clear_conditions(session, run.id, *names)
-        return AGAIN if run.cancel_requested_at is not None else None
+        return RELEASED if await self._onward.submitted(run, lease, attempt, ref, text) else AGAIN
 
     async def _cancelled(self, run: Run, lease: RunLease, text: str) -> float:
         # Only an attempt in SUBMITTING can have been started; the earlier ones are revoked.
@@ -261,7 +270,7 @@ class _Unwanted(Exception):
     """The run was cancelled while it was prepared."""
 
 
-async def _laid_out(backend: Backend, spec: JobSpec) -> Handle:
+async def _lay_out(backend: Backend, spec: JobSpec) -> Handle:
     await backend.stage(spec.code)
     return await backend.prepare(spec)
 
@@ -299,7 +308,7 @@ async def _open_attempt(session: AsyncSession, run: Run) -> Attempt:
     if newest is not None and newest.revoked_at is None:
         return newest
     n = newest.n + 1 if newest is not None else 1
-    attempt = Attempt(run_id=run.id, n=n, tag=f"mantik-{run.id}-{n}")
+    attempt = new_attempt(run.id, n)
     session.add(attempt)
     await session.flush()
     return attempt

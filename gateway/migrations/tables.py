@@ -7,6 +7,7 @@ import gateway.logs.rows
 import gateway.projects.rows
 import gateway.repositories.rows
 import gateway.runs.rows
+import gateway.schedules.rows
 import gateway.secrets.rows
 import gateway.sites.rows
 import gateway.tracking.rows

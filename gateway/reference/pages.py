@@ -5,6 +5,7 @@ from pathlib import Path
 
 import compute_backend_configs.reference
 import gateway.cli.reference
+import gateway.schedules.reference
 import gateway.tracking.reference
 from gateway.reference import rest, settings, states
 
@@ -14,6 +15,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "compute-backend-config.md": compute_backend_configs.reference.page,
     "openapi.json": rest.document,
     "rest.md": rest.page,
+    "schedules.md": gateway.schedules.reference.page,
     "settings.md": settings.page,
     "states-and-reasons.md": states.page,
     "tracking-routes.md": gateway.tracking.reference.page,

@@ -13,15 +13,18 @@ class Access(NamedTuple):
 
 
 ANYBODY = Access("anybody")
+SITE = Access("the site of one attempt, by its secret address")
 LOGIN = Access("needs no login, and fails without a right password")
 USER = Access("any user")
 ADMIN = Access("admin")
 OWN = Access("the owner of these settings")
+OWN_SCHEDULES = "; a researcher for schedules of their own"
 OWN_RUNS = "; a researcher for runs of their own"
 
 ROLES: dict[str, Access] = {
     "showVersion": ANYBODY,
     "showHealth": ANYBODY,
+    "tellOfJob": SITE,
     "createTokens": LOGIN,
     "refreshTokens": LOGIN,
     "showMe": USER,
@@ -60,6 +63,17 @@ ROLES: dict[str, Access] = {
     "cancelRun": Access("maintainer", more=OWN_RUNS),
     "listRunEvents": Access("guest", run=True),
     "readRunLog": Access("guest", run=True),
+    "listSchedules": Access("guest"),
+    "createSchedule": Access("researcher"),
+    "previewExpression": Access("guest"),
+    "showSchedule": Access("guest"),
+    "changeSchedule": Access("maintainer", more=OWN_SCHEDULES),
+    "deleteSchedule": Access("maintainer", more=OWN_SCHEDULES),
+    "previewSchedule": Access("guest"),
+    "listFirings": Access("guest"),
+    "pauseSchedule": Access("maintainer", more=OWN_SCHEDULES),
+    "resumeSchedule": Access("the owner of its connection"),
+    "fireNow": Access("researcher", more="; with another's schedule by a connection of their own"),
     "listSites": USER,
     "createSite": ADMIN,
     "scanHostKeys": ADMIN,
@@ -69,6 +83,7 @@ ROLES: dict[str, Access] = {
     "listConnections": OWN,
     "createConnection": OWN,
     "showConnection": OWN,
+    "changeConnection": OWN,
     "deleteConnection": OWN,
     "checkConnection": OWN,
     "renewCredential": OWN,

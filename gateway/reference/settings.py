@@ -57,8 +57,8 @@ JOB = {
     "`outputs/mlruns` of the run.",
     "MLFLOW_TRACKING_TOKEN": "Token of this run; valid until an hour after its end. Not set where compute nodes do not "
     "reach the gateway.",
-    "MLFLOW_RUN_ID": "The MLflow run to log to. Not set when MLflow did not answer at submit: the first run that the "
-    "command starts is that one all the same. Not set where compute nodes do not reach the gateway.",
+    "MLFLOW_RUN_ID": "The MLflow run to log to: the id of the run without dashes, which the tracking proxy takes for "
+    "MLflow's own id. Not set where compute nodes do not reach the gateway.",
     "MLFLOW_ALLOW_FILE_STORE": "`true` where compute nodes do not reach the gateway, so that MLflow logs to files. "
     "Else not set.",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "`true`: MLflow prints no links to its web pages, which are not served.",

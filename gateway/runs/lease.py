@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy import ColumnElement, and_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.db.lease import due_again, is_due, later
@@ -23,6 +23,14 @@ class RunLease:
     def guard(self) -> ColumnElement[bool]:
         """For the WHERE of every update that rests on the lease."""
         return and_(Run.lease_owner == self.owner, Run.lease_epoch == self.epoch)
+
+
+def held_by(leases: Sequence[RunLease]) -> ColumnElement[bool]:
+    """The guard of many leases, all of this gateway."""
+    return and_(
+        Run.lease_owner == leases[0].owner,
+        tuple_(Run.id, Run.lease_epoch).in_([(lease.run_id, lease.epoch) for lease in leases]),
+    )
 
 
 async def claim_runs(
@@ -77,10 +85,12 @@ async def free_runs(session: AsyncSession) -> None:
 
 async def renew_runs(session: AsyncSession, leases: Sequence[RunLease], seconds: float) -> None:
     """Keep what we still hold; one whose epoch moved on stays lost."""
-    for lease in leases:
-        await session.execute(
-            update(Run)
-            .where(Run.id == lease.run_id, lease.guard)
-            .values(lease_until=later(session, seconds))
-            .execution_options(synchronize_session=False)
-        )
+    if not leases:
+        return
+    mine = select(Run.id).where(held_by(leases)).order_by(Run.id).with_for_update().cte()
+    await session.execute(
+        update(Run)
+        .where(Run.id.in_(select(mine.c.id)), held_by(leases))
+        .values(lease_until=later(session, seconds))
+        .execution_options(synchronize_session=False)
+    )

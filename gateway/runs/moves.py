@@ -1,17 +1,18 @@
 """The one function that moves a run, and the events and conditions beside it: all in the caller's transaction."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, delete, insert, select, true, update
+from sqlalchemy import ColumnElement, CursorResult, case, delete, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backends.reasons import Reason
 from gateway import clock
 from gateway.db.lease import later
+from gateway.runs.lease import RunLease, held_by
 from gateway.runs.rows import Condition, Event, Run
 from gateway.runs.states import FINAL, NO_CONTACT, REPORTED_TRANSITIONS, TRANSITIONS, ConditionName, State
 from gateway.users.caller import Caller
@@ -25,7 +26,7 @@ _ENTERED = {
 
 
 _BEFORE_THE_SITE = frozenset({State.PREPARING, State.SUBMITTING})
-"""MLflow is told nothing of these: its run is made in the first one, and waits as SCHEDULED."""
+"""MLflow is told nothing of these: its run is made when the job is queued, or by the job's first call."""
 QUEUED_TOLD_AFTER = 2.0
 """A job that starts at once is told of once; and many that are submitted together reach the site first."""
 
@@ -62,8 +63,54 @@ async def move(
     it anew. Writes the event in the same transaction. `values` are further columns of the row."""
     source = State(run.state)
     _check(run, source, to)
+    changed = await session.execute(
+        update(Run)
+        .where(Run.id == run.id, Run.state == source, guard if guard is not None else true())
+        .values(**values, **_values(session, source, to))
+        .execution_options(synchronize_session=False)
+    )
+    assert isinstance(changed, CursorResult)  # noqa: S101  what an UPDATE returns
+    if changed.rowcount == 0:
+        return False
+    record(session, run.id, "state", to.text, dict(to.evidence), source=source, to=to.to, caller=caller)
+    return True
+
+
+async def move_on(
+    session: AsyncSession, held: Sequence[tuple[Run, RunLease, Move]], *, give_back: bool = False, **values: Any
+) -> dict[uuid.UUID, datetime | None]:
+    """Move runs under our lease, all from one state to one other on the way to the site, as `move` does each.
+
+    Returns those that were moved, and when their cancel was requested. `give_back` their leases too: the engine looks
+    at them again when something is due, as a cancel is."""
+    source, target = State(held[0][0].state), held[0][2].to
+    assert target not in FINAL  # noqa: S101  each end has values of its own
+    for run, _, to in held:
+        assert (State(run.state), to.to) == (source, target)  # noqa: S101
+        _check(run, source, to)
+    if give_back:
+        wanted = case((Run.cancel_requested_at.is_not(None), later(session, 0)), else_=Run.due_at)
+        values |= {"lease_owner": None, "lease_until": None, "due_at": wanted}
+    # Locked in the order of their ids, as by others that change many.
+    such = (held_by([lease for _, lease, _ in held]), Run.state == source)
+    mine = select(Run.id).where(*such).order_by(Run.id).with_for_update().cte()
+    changed = await session.execute(
+        update(Run)
+        .where(Run.id.in_(select(mine.c.id)), *such)
+        .values(**values, **_values(session, source, held[0][2]))
+        .returning(Run.id, Run.cancel_requested_at)
+        .execution_options(synchronize_session=False)
+    )
+    moved = {row.id: row.cancel_requested_at for row in changed}
+    for run, _, to in held:
+        if run.id in moved:
+            record(session, run.id, "state", to.text, dict(to.evidence), source=source, to=target)
+    return moved
+
+
+def _values(session: AsyncSession, source: State, to: Move) -> dict[str, Any]:
     now = clock.now()
-    values |= {"state": to.to, "failures": 0}
+    values: dict[str, Any] = {"state": to.to, "failures": 0}
     column = _ENTERED.get(to.to)
     if column is not None:
         values[column.key] = to.at or now
@@ -76,17 +123,7 @@ async def move(
         }
     elif source in FINAL:
         values |= {"ended_at": None, "message": None, "exit_code": None, "reason": None}
-    changed = await session.execute(
-        update(Run)
-        .where(Run.id == run.id, Run.state == source, guard if guard is not None else true())
-        .values(**values, **_tracking(session, to.to))
-        .execution_options(synchronize_session=False)
-    )
-    assert isinstance(changed, CursorResult)  # noqa: S101  what an UPDATE returns
-    if changed.rowcount == 0:
-        return False
-    record(session, run.id, "state", to.text, dict(to.evidence), source=source, to=to.to, caller=caller)
-    return True
+    return values | _tracking(session, to.to)
 
 
 def _tracking(session: AsyncSession, to: State) -> dict[str, ColumnElement[datetime]]:
@@ -144,13 +181,26 @@ async def set_condition(session: AsyncSession, run_id: uuid.UUID, name: Conditio
     """Show a condition; `since` stays when it is there already, and an event is written only when it is new.
 
     `since` is the database's clock, so that what rests on its age is the same for every gateway."""
-    there = await session.scalar(select(Condition).where(Condition.run_id == run_id, Condition.name == name))
-    if there is None:
-        new = insert(Condition).values(run_id=run_id, name=name, since=later(session, 0), text=_storable(text))
-        await session.execute(new)
-        record(session, run_id, "condition", f"{name}: {text}")
-    elif there.text != _storable(text):
-        there.text = _storable(text)
+    await set_conditions(session, {run_id: text}, name)
+
+
+async def set_conditions(session: AsyncSession, texts: Mapping[uuid.UUID, str], name: ConditionName) -> None:
+    """As `set_condition`, of many runs."""
+    if not texts:
+        return
+    rows = await session.scalars(select(Condition).where(Condition.run_id.in_(texts), Condition.name == name))
+    there = {row.run_id: row for row in rows}
+    for row in there.values():
+        if row.text != _storable(texts[row.run_id]):
+            row.text = _storable(texts[row.run_id])
+    new = [run_id for run_id in texts if run_id not in there]
+    if not new:
+        return
+    now = later(session, 0)
+    made = [{"run_id": i, "name": name, "since": now, "text": _storable(texts[i])} for i in new]
+    await session.execute(insert(Condition).values(made))
+    for run_id in new:
+        record(session, run_id, "condition", f"{name}: {texts[run_id]}")
 
 
 async def no_contact(session: AsyncSession, run_id: uuid.UUID, name: ConditionName, text: str) -> None:
@@ -178,8 +228,14 @@ async def shown_for(
 
 async def clear_conditions(session: AsyncSession, run_id: uuid.UUID, *names: ConditionName) -> None:
     """Take conditions away; an event says which were there."""
-    gone = await session.scalars(
-        delete(Condition).where(Condition.run_id == run_id, Condition.name.in_(names)).returning(Condition.name)
-    )
-    for name in gone.all():
+    await clear_conditions_of(session, [run_id], *names)
+
+
+async def clear_conditions_of(session: AsyncSession, run_ids: Collection[uuid.UUID], *names: ConditionName) -> None:
+    """As `clear_conditions`, of many runs."""
+    if not run_ids:
+        return
+    shown = (Condition.run_id.in_(run_ids), Condition.name.in_(names))
+    gone = await session.execute(delete(Condition).where(*shown).returning(Condition.run_id, Condition.name))
+    for run_id, name in gone.all():
         record(session, run_id, "condition", f"{name} ended")

@@ -1,12 +1,15 @@
 """From a run request to exactly what is submitted: commit, entry point, config, site, script. Submits nothing."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from backends.backend import BackendKind
 from backends.errors import AuthenticationFailed, InvalidJob
@@ -28,8 +31,10 @@ from gateway.secrets.vault import Vault
 from gateway.sites.advice import warnings as site_warnings
 from gateway.sites.rows import Site as SiteRow
 from gateway.sites.service import backend_site
+from gateway.together import Together
 from gateway.users.rows import User
 
+_Row = TypeVar("_Row", CodeRepository, Connection, SiteRow)
 THIS_MACHINE = "this machine"
 
 
@@ -56,10 +61,15 @@ class Plan:
     config: dict[str, Any]
     job: RenderedJob
     bundle: CodeBundle
+    site: SiteRow
     warnings: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+_Named = tuple[CodeRepository | None, Connection | None, SiteRow | None]
+"""What a run names."""
+
+
+@dataclass(slots=True)
 class Planner:
     """Plans runs; every door it needs is handed in."""
 
@@ -68,13 +78,28 @@ class Planner:
     git: GitStore
     projects: ProjectReader
     kind_of: Callable[[str], BackendKind]
+    _named: Together[Run, _Named] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._named = Together(self._all_named)
+
+    async def aclose(self) -> None:
+        """Wait for what was begun."""
+        await self._named.aclose()
+
+    async def _all_named(self, runs: Sequence[Run]) -> list[_Named]:
+        async with self.db.reading() as session:
+            codes = await _by_id(session, CodeRepository, {run.code_repository_id for run in runs})
+            connections = await _by_id(session, Connection, {run.connection_id for run in runs})
+            sites = await _by_id(session, SiteRow, {run.site_id for run in runs})
+        return [
+            (codes.get(run.code_repository_id), connections.get(run.connection_id), sites.get(run.site_id))
+            for run in runs
+        ]
 
     async def plan(self, run: Run) -> Plan:
         """Raises PlanRefused or PlanDelayed."""
-        async with self.db.reading() as session:
-            code = await session.get(CodeRepository, run.code_repository_id)
-            connection = await session.get(Connection, run.connection_id)
-            site = await session.get(SiteRow, run.site_id)
+        code, connection, site = await self._named(run)
         if code is None or connection is None or site is None:
             raise PlanRefused(Reason.INVALID_CONFIG, "The run's code repository, connection or site is gone.")
         source = await self._source(code)
@@ -89,7 +114,7 @@ class Planner:
             raise PlanRefused(*limits)
         known = site_warnings(site, loaded.config, connection.last_check or {})
         warnings = (*map(str, loaded.warnings), *entry.warnings, *job.warnings, *known)
-        return Plan(commit, entry.command, loaded.config.to_published(), job, bundle, warnings)
+        return Plan(commit, entry.command, loaded.config.to_published(), job, bundle, site, warnings)
 
     async def bundle_again(self, run: Run, manifest: Manifest) -> CodeBundle:
         """The code of a manifest, from the cache or made anew. Raises PlanRefused when its bytes differ."""
@@ -194,6 +219,11 @@ class Planner:
             return self.kind_of(site.kind).render(request)
         except InvalidJob as error:
             raise PlanRefused(error.reason, error.message, text=error.text) from None
+
+
+async def _by_id(session: AsyncSession, table: type[_Row], ids: Collection[UUID | None]) -> dict[UUID | None, _Row]:
+    found = await session.scalars(select(table).where(table.id.in_(ids)))
+    return {row.id: row for row in found}
 
 
 def cache_key(connection_id: UUID | None) -> str:

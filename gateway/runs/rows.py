@@ -72,6 +72,7 @@ class Run(WithId, Base):
     tracking_files: Mapped[bool] = mapped_column(default=False)
     """Whether config and script stand in MLflow."""
     tracking_failures: Mapped[int] = mapped_column(default=0)
+    """Tries since MLflow was up to date; stored before each."""
     tracking_due_at: Mapped[datetime | None] = mapped_column(index=True)
     """When to bring MLflow up to date next; None when it is."""
 

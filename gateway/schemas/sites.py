@@ -74,7 +74,7 @@ class CreateConnection(Body):
 
     connection_name: str = Field(min_length=1, max_length=200)
     connection_provider: str = Field(min_length=1, max_length=40)
-    auth_method: Literal["SSH-Key", "Username-Password", "Token", "None"]
+    auth_method: Literal["SSH-Key", "Username-Password", "Token", "OIDC", "None"]
     site_id: UUID | None = None
     origin: str | None = Field(default=None, max_length=2000)
     login_name: str | None = Field(default=None, max_length=200)
@@ -83,11 +83,21 @@ class CreateConnection(Body):
     private_key: str | None = Field(default=None, max_length=16_384, repr=False)
     passphrase: str | None = Field(default=None, max_length=10_000, repr=False)
     certificate: str | None = Field(default=None, max_length=100_000)
+    refresh_token: str | None = Field(default=None, max_length=100_000, repr=False)
+    token_url: str | None = Field(default=None, max_length=2000)
+    issuer: str | None = Field(default=None, max_length=2000)
+    """The gateway asks it where its token endpoint is, instead of `tokenUrl`."""
+    client_id: str | None = Field(default=None, max_length=300)
+    client_secret: str | None = Field(default=None, max_length=10_000, repr=False)
+    scope: str | None = Field(default=None, max_length=1000)
+    preferences: dict[str, str] | None = Field(default=None, max_length=20)
+    """As whom you act on the site where it offers you several, e.g. {"group": "project1"}."""
     valid_until: datetime | None = None
 
 
 class UpdateCredential(Body):
-    """A new version of the credential; what is not given stays empty."""
+    """A new version of the credential; what is not given stays empty. Of OIDC only `refreshToken` is needed: issuer and
+    client stay as they were, and the client's secret with them."""
 
     login_name: str | None = Field(default=None, max_length=200)
     password: str | None = Field(default=None, max_length=10_000, repr=False)
@@ -95,6 +105,21 @@ class UpdateCredential(Body):
     private_key: str | None = Field(default=None, max_length=16_384, repr=False)
     passphrase: str | None = Field(default=None, max_length=10_000, repr=False)
     certificate: str | None = Field(default=None, max_length=100_000)
+    refresh_token: str | None = Field(default=None, max_length=100_000, repr=False)
+    token_url: str | None = Field(default=None, max_length=2000)
+    issuer: str | None = Field(default=None, max_length=2000)
+    """The gateway asks it where its token endpoint is, instead of `tokenUrl`."""
+    client_id: str | None = Field(default=None, max_length=300)
+    client_secret: str | None = Field(default=None, max_length=10_000, repr=False)
+    scope: str | None = Field(default=None, max_length=1000)
+    valid_until: datetime | None = None
+
+
+class ChangeConnection(Body):
+    """All that is not part of the credential; PUT replaces it whole."""
+
+    connection_name: str = Field(min_length=1, max_length=200)
+    preferences: dict[str, str] = Field(default={}, max_length=20)
     valid_until: datetime | None = None
 
 
@@ -117,8 +142,16 @@ class ConnectionView(Wire):
     detail: str = "Secrets are never shown."
     version: int
     public_key: str | None
+    token_url: str | None = None
+    client_id: str | None = None
+    scope: str | None = None
+    token_ends_at: datetime | None = None
+    """Of OIDC: when the present access token ends. The gateway renews it before that."""
+    preferences: dict[str, str] = Field(default={})
     valid_until: datetime | None
     refused_at: datetime | None
-    """Set when the site refused this version: give a new credential to go on."""
+    """Set when the site or the issuer refused this version: give a new credential to go on."""
+    refused_text: str | None = None
+    """In their words."""
     created_at: datetime
     last_check: dict[str, Any] | None

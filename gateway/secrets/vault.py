@@ -6,7 +6,9 @@ import uuid
 from collections.abc import Sequence
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -25,6 +27,7 @@ class Vault:
             raise ValueError(f"a vault needs at least one key of {KEY_BYTES} bytes")
         self._ring = {key_id(key): AESGCM(key) for key in keys}
         self._current = key_id(keys[0])
+        self._keys = tuple(keys)
 
     async def store(self, session: AsyncSession, plaintext: str) -> uuid.UUID:
         """Encrypt into a new row and return its id."""
@@ -52,6 +55,10 @@ class Vault:
             row.ciphertext = self._encrypt(row.id, self._decrypt(row))
             row.key_id = self._current
         return len(old)
+
+    def derived(self, purpose: bytes) -> list[bytes]:
+        """Keys for something else than these secrets, that of the newest key first."""
+        return [HKDF(hashes.SHA256(), KEY_BYTES, salt=None, info=purpose).derive(key) for key in self._keys]
 
     def _encrypt(self, secret_id: uuid.UUID, plaintext: str) -> bytes:
         nonce = os.urandom(NONCE_BYTES)

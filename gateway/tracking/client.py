@@ -38,7 +38,7 @@ class TrackingClient(Transport):
         self, uri: str, http: httpx.AsyncClient | None = None, *, seconds: float = 5.0, socket: Path | None = None
     ) -> None:
         super().__init__(uri, http, seconds=seconds, socket=socket)
-        self._creating: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._making: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
     async def healthy(self) -> bool:
         try:
@@ -63,41 +63,28 @@ class TrackingClient(Transport):
             await self.call("POST", "experiments/restore", {"experiment_id": found["experiment_id"]})
         return ExperimentRef(found["experiment_id"], found.get("artifact_location", ""))
 
-    async def ensure_run(
-        self,
-        *,
-        experiment_id: str,
-        run_id: UUID,
-        name: str,
-        user: str,
-        tags: Mapping[str, str],
-        start_time: datetime,
-        first_try: bool = False,
-    ) -> str:
-        """MLflow's id of the gateway's run, made if there is none. May be repeated, also after an unclear end.
+    def making(self, run_id: UUID) -> asyncio.Lock:
+        """Held while MLflow's run of a run is looked for and made, so that one process makes no two."""
+        return self._making.setdefault(run_id, asyncio.Lock())
 
-        Of several made by a race of two gateways the oldest stays; the database's link decides between their answers.
-        `first_try`: nobody can have made it yet, so it is not searched; whoever finds another one linked deletes this.
-        """
-        key = str(run_id)
-        lock = self._creating.setdefault(key, asyncio.Lock())
-        async with lock:
-            if not first_try and (found := await self._only_run(experiment_id, key)):
-                return found
-            body = {
-                "experiment_id": experiment_id,
-                "run_name": name,
-                "user_id": user,
-                "start_time": _milliseconds(start_time),
-                "tags": _pairs({**tags, "mlflow.user": user, RUN_TAG: key}, MOST_TAG),
-            }
-            try:
-                made: str = (await self.call("POST", "runs/create", body))["run"]["info"]["run_id"]
-            except TrackingUnavailable:
-                if found := await self._only_run(experiment_id, key):
-                    return found
-                raise
-            return made if first_try else await self._only_run(experiment_id, key) or made
+    async def runs_of(self, experiment_id: str, run_id: UUID) -> list[str]:
+        """MLflow's ids of what `create_run` made for a run of the gateway, the oldest first."""
+        body = {"experiment_ids": [experiment_id], "filter": f"tags.`{RUN_TAG}` = '{run_id}'", "max_results": 100}
+        runs = [r["info"] for r in (await self.call("POST", "runs/search", body)).get("runs", ())]
+        return [str(info["run_id"]) for info in sorted(runs, key=lambda i: (int(i["start_time"]), i["run_id"]))]
+
+    async def create_run(
+        self, experiment_id: str, run_id: UUID, name: str, user: str, tags: Mapping[str, str], start_time: datetime
+    ) -> str:
+        """MLflow's id of a new run. Not idempotent: after TrackingUnavailable `runs_of` may find one."""
+        body = {
+            "experiment_id": experiment_id,
+            "run_name": name,
+            "user_id": user,
+            "start_time": _milliseconds(start_time),
+            "tags": _pairs({**tags, "mlflow.user": user, RUN_TAG: str(run_id)}, MOST_TAG),
+        }
+        return str((await self.call("POST", "runs/create", body))["run"]["info"]["run_id"])
 
     async def update_run(self, mlflow_run_id: str, status: str, end_time: datetime | None = None) -> None:
         end = {"end_time": _milliseconds(end_time)} if end_time else {}
@@ -140,16 +127,6 @@ class TrackingClient(Transport):
                 return None
             raise
         return dict(answer["experiment"])
-
-    async def _only_run(self, experiment_id: str, run_id: str) -> str | None:
-        body = {"experiment_ids": [experiment_id], "filter": f"tags.`{RUN_TAG}` = '{run_id}'", "max_results": 100}
-        runs = [r["info"] for r in (await self.call("POST", "runs/search", body)).get("runs", ())]
-        if not runs:
-            return None
-        oldest, *others = sorted(runs, key=lambda info: (int(info["start_time"]), info["run_id"]))
-        for other in others:
-            await self.delete_run(other["run_id"])
-        return str(oldest["run_id"])
 
     async def _log_batch(self, mlflow_run_id: str, kind: str, pairs: list[dict[str, str]]) -> None:
         for start in range(0, len(pairs), MOST_PER_BATCH):

@@ -13,6 +13,7 @@ from gateway.repositories import experiments
 from gateway.tracking import standing
 from gateway.tracking.client import TrackingClient
 from gateway.tracking.message import Address, Kind
+from gateway.tracking.own import ensure_for_job
 from gateway.tracking.owners import Owners, Place, absent
 from gateway.tracking.routes import Route
 from gateway.tracking.scopes import Reach
@@ -60,6 +61,11 @@ class Gate:
             return own
         made = await experiments.complete(self.database, self.client, own.experiment_repository_id)
         return replace(own, experiment_id=made)
+
+    async def mlflow_run(self, caller: Caller) -> str:
+        """MLflow's id of the run behind a run token; the run is made in MLflow if it is not there yet."""
+        own = await self.own_run(caller)
+        return own.mlflow_run_id or await ensure_for_job(self.database, self.client, own.run_id)
 
     async def _admit_user(
         self, caller: Caller, route: Route, places: dict[Address, Place], within: UUID | None

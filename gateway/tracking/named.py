@@ -3,9 +3,9 @@
 from typing import Any
 
 from gateway.errors import Forbidden, InvalidInput
-from gateway.tracking import artifacts, creation
+from gateway.tracking import artifacts
 from gateway.tracking.desk import Answer, Asked, Desk, Passage, reply
-from gateway.tracking.message import Address, Kind, address, addresses
+from gateway.tracking.message import PARENT_TAG, Address, Kind, address, addresses
 
 
 async def named(desk: Desk, asked: Asked) -> Answer | Passage:
@@ -18,13 +18,18 @@ async def open_to_all(desk: Desk, asked: Asked) -> Answer | Passage:
 
 
 async def new_run(desk: Desk, asked: Asked) -> Answer:
+    """A run token creates in the experiment of its run only (a client that was told of none says 0), and below its run
+    unless the tags name a parent: the run itself has its id before the job starts."""
     if asked.caller.run_id is None:
         await desk.gate.admit(asked.caller, asked.match.route, _in_experiment(asked.body))
         return reply(await desk.call(asked, asked.body))
-    own = await desk.gate.own_run(asked.caller)
     if named := [found for found in addresses(asked.body) if found.kind is not Kind.EXPERIMENT]:
         await desk.gate.admit(asked.caller, asked.match.route, named)
-    return reply(await creation.create(desk.database, desk.client, asked.caller, own, asked.body))
+    tags = list(asked.body.get("tags") or ())
+    if not any(tag.get("key") == PARENT_TAG for tag in tags):
+        tags.append({"key": PARENT_TAG, "value": await desk.gate.mlflow_run(asked.caller)})
+    own = await desk.gate.own_run(asked.caller)
+    return reply(await desk.call(asked, {**asked.body, "experiment_id": own.experiment_id, "tags": tags}))
 
 
 async def new_logged_model(desk: Desk, asked: Asked) -> Answer:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from gateway.db.session import Database
 from gateway.errors import Forbidden
 from gateway.tracking import artifacts, named, refused, registered, routes, searches
+from gateway.tracking.alias import alias, stands_in, translated
 from gateway.tracking.client import TrackingClient
 from gateway.tracking.desk import Answer, Asked, Desk, Pairs, Passage
 from gateway.tracking.message import parse_body, refuse_reserved_tags
@@ -49,10 +50,14 @@ class TrackingProxy:
         if caller.run_id is not None and match.route.run_token is Reach.NOTHING:
             raise Forbidden("A run token may not do this.", next_step="Use your own login.")
         json_body = method != "GET" and not match.route.streams
-        content = parse_body(await body()) if json_body else {}
+        sent = await body() if json_body else b""
+        content = parse_body(sent)
         refuse_reserved_tags(path, content, match.variables.get("tag_key"))
         _check_paths(match.route.method, query, match.variables.get("path"))
-        return await RULES[match.route.rule](self._desk, Asked(caller, match, query, content))
+        asked = Asked(caller, match, query, content)
+        if caller.run_id is not None and stands_in(alias(caller.run_id), path, query, sent):
+            asked = translated(asked, alias(caller.run_id), await self._desk.gate.mlflow_run(caller))
+        return await RULES[match.route.rule](self._desk, asked)
 
 
 def _check_paths(method: str, query: Pairs, path: str | None) -> None:

@@ -16,7 +16,8 @@ Generated from `gateway/tracking/routes.py`, `refused.py` and `scopes.py` by `py
 An MLflow client reaches its server at `/tracking/` with `MLFLOW_TRACKING_URI=<gateway>/tracking/` and
 `MLFLOW_TRACKING_TOKEN=<access token, API token or run token>`. What is not in the first table is denied. Beside the
 rule of its line, every run, experiment and logged model that a request names anywhere must lie in a project where you
-have the role; what you may not see is answered as if it did not exist.
+have the role; what you may not see is answered as if it did not exist. To a run token, the `MLFLOW_RUN_ID` of its job
+means the MLflow run of that job, wherever the id of a run may stand.
 """
 
 

@@ -15,6 +15,3 @@ class RunToken(WithId, Base):
     run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("runs.id"), index=True)
     attempt: Mapped[int]
     token_hash: Mapped[str] = mapped_column(unique=True)
-    own_run_taken: Mapped[str | None]
-    """What began the job's own MLflow run: its id in the environment, or the start time of the job's first request for
-    a run. None until then."""

@@ -18,19 +18,14 @@ from gateway.users.rows import User
 PREFIX = "mrt_"
 AFTER_END = timedelta(hours=1)
 """For what a job still sends when its run has ended."""
-IN_ENVIRONMENT = "MLFLOW_RUN_ID"
-"""The job is given the id of its MLflow run."""
 TOO_EARLY = frozenset({State.CREATED, State.PREPARING})
 """The token is written to the site in these states, and works from the next one."""
 
 
-async def issue(session: AsyncSession, run_id: UUID, attempt: int) -> str:
-    """A new token of one attempt; this answer is the only place that ever has it."""
+def new(run_id: UUID, attempt: int) -> tuple[str, RunToken]:
+    """A new token of one attempt and the row to store; this answer is the only place that ever has the token."""
     token = PREFIX + secrets.token_urlsafe(32)
-    taken = IN_ENVIRONMENT if (await session.get_one(Run, run_id)).mlflow_run_id is not None else None
-    session.add(RunToken(run_id=run_id, attempt=attempt, token_hash=_hash(token), own_run_taken=taken))
-    await session.flush()
-    return token
+    return token, RunToken(run_id=run_id, attempt=attempt, token_hash=_hash(token))
 
 
 async def authenticate(session: AsyncSession, token: str) -> Caller | None:

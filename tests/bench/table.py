@@ -43,7 +43,10 @@ class Figure:
         return cls(name, f"at most {most:g}{unit}", f"{value:.2f}{unit}", value <= most, absolute)
 
     @classmethod
-    def at_least(cls, name: str, least: float, value: float, absolute: str) -> "Figure":
+    def at_least(cls, name: str, least: float | None, value: float, absolute: str) -> "Figure":
+        """Without `least` it is only printed."""
+        if least is None:
+            return cls(name, "-", f"{value:.2f}x", None, absolute)
         return cls(name, f"at least {least:g}x", f"{value:.2f}x", value >= least, absolute)
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from uuid import UUID
 
 import pytest
 
@@ -64,8 +65,8 @@ def test_every_variable_of_the_client_is_documented() -> None:
 def test_every_variable_of_a_job_is_documented() -> None:
     gateway = SimpleNamespace(public_url="https://gateway.test")
     run = SimpleNamespace(
-        **dict.fromkeys(("id", "project_id", "experiment_repository_id", "code_repository_id"), "an id"),
-        **dict.fromkeys(("compute_budget_account", "mlflow_run_id"), "set"),
+        **dict.fromkeys(("id", "project_id", "experiment_repository_id", "code_repository_id"), UUID(int=1)),
+        compute_budget_account="set",
     )
     sites = [SimpleNamespace(compute_nodes_reach_gateway=reach) for reach in ("direct", "no")]
     given = {n for site in sites for n in job_environment(cast(Any, gateway), cast(Any, run), cast(Any, site), "token")}

@@ -3,6 +3,7 @@
 import secrets
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy import select
 
@@ -15,6 +16,7 @@ from gateway.repositories.rows import CodeRepository, ExperimentRepository
 from gateway.runs.moves import record
 from gateway.runs.rows import Run
 from gateway.runs.states import State
+from gateway.schedules.rows import Schedule
 from gateway.sites.rows import Site
 from gateway.tracking import tokens as run_tokens
 from gateway.users.caller import Caller
@@ -120,8 +122,41 @@ class World:
             session.add(run)
             await session.flush()
             record(session, run_id, "state", "The request was accepted.", to=State.CREATED)
-            token = await run_tokens.issue(session, run_id, 1)
+            token, row = run_tokens.new(run_id, 1)
+            session.add(row)
         return Place({**place.ids, "runId": str(run_id)}, {"Authorization": f"Bearer {token}"})
+
+    async def commit(self, run_id: uuid.UUID, commit: str) -> None:
+        """The run was planned at this commit."""
+        async with self.context.db.transaction() as session:
+            (await session.get_one(Run, run_id)).commit = commit
+
+    async def schedule(self, place: Place) -> Place:
+        """The place with a schedule of its owner, which repeats its run at midnight."""
+        owner, now = (await self.person("owner")).id, clock.now()
+        async with self.context.db.transaction() as session:
+            schedule = Schedule(
+                name=f"nightly-{secrets.token_hex(4)}",
+                project_id=uuid.UUID(place.ids["projectId"]),
+                created_by=owner,
+                run_as=owner,
+                run_id=uuid.UUID(place.ids["runId"]),
+                connection_id=uuid.UUID(place.ids["connectionId"]),
+                expression="0 0 * * *",
+                zone="UTC",
+                overlap="skip",
+                misfire="skip",
+                misfire_most=10,
+                grace_seconds=600,
+                max_failures=3,
+                state="ACTIVE",
+                next_at=now + timedelta(days=1),
+                due_at=now + timedelta(days=1),
+                changed_at=now,
+            )
+            session.add(schedule)
+            await session.flush()
+            return Place({**place.ids, "scheduleId": str(schedule.id)}, place.run_headers)
 
     async def audit(self) -> list[AuditEntry]:
         async with self.context.db.reading() as session:

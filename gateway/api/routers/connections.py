@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, status
 from gateway.api.dependencies import PAGE, CallerDep, ConnectionId, ContextDep, Cursor, Limit, UserId
 from gateway.connections import saving, service, views
 from gateway.connections.check import check
-from gateway.schemas.sites import ConnectionView, CreateConnection, UpdateCredential
+from gateway.schemas.sites import ChangeConnection, ConnectionView, CreateConnection, UpdateCredential
 from gateway.schemas.wire import Page
 
 router = APIRouter(prefix="/users/{userId}/settings/connections", tags=["Connections"])
@@ -29,8 +29,9 @@ async def create_connection(
     body: CreateConnection,
     try_it: Check = True,
 ) -> ConnectionView:
-    saved = await service.create(context.db, context.vault, context.settings, caller, user_id, body)
-    return await saving.checked(context.db, context.vault, caller, saved) if try_it else saved
+    doors = (context.db, context.vault)
+    saved = await service.create(*doors, context.settings, context.issuers, caller, user_id, body)
+    return await saving.checked(*doors, context.issuers, caller, saved) if try_it else saved
 
 
 @router.get("/{connectionId}")
@@ -40,11 +41,24 @@ async def show_connection(
     return await views.show(context.db, caller, user_id, connection_id)
 
 
+@router.put("/{connectionId}")
+async def change_connection(
+    context: ContextDep,
+    caller: CallerDep,
+    user_id: UserId,
+    connection_id: ConnectionId,
+    body: ChangeConnection,
+    try_it: Check = True,
+) -> ConnectionView:
+    saved = await service.change(context.db, context.vault, caller, user_id, connection_id, body)
+    return await saving.checked(context.db, context.vault, context.issuers, caller, saved) if try_it else saved
+
+
 @router.post("/{connectionId}/check")
 async def check_connection(
     context: ContextDep, caller: CallerDep, user_id: UserId, connection_id: ConnectionId
 ) -> dict[str, Any]:
-    return await check(context.db, context.vault, caller, user_id, connection_id)
+    return await check(context.db, context.vault, context.issuers, caller, user_id, connection_id)
 
 
 @router.put("/{connectionId}/credential")
@@ -56,8 +70,9 @@ async def renew_credential(
     body: UpdateCredential,
     try_it: Check = True,
 ) -> ConnectionView:
-    saved = await service.renew(context.db, context.vault, caller, user_id, connection_id, body)
-    return await saving.checked(context.db, context.vault, caller, saved) if try_it else saved
+    doors = (context.db, context.vault, context.issuers)
+    saved = await service.renew(*doors, caller, user_id, connection_id, body)
+    return await saving.checked(*doors, caller, saved) if try_it else saved
 
 
 @router.delete("/{connectionId}", status_code=status.HTTP_204_NO_CONTENT)

@@ -130,7 +130,7 @@ async def test_a_submit_that_was_cut_is_never_repeated(host: Host) -> None:
     """The gateway and its shell were killed between `mkdir` and the answer."""
     handle = await host.prepared()
     cut = Path(handle.location, "submitted", "1")
-    cut.mkdir(parents=True)
+    cut.write_text(f"{' ' * 16}42\n")
     os.utime(cut, (0, 0))
     host.program("sbatch", "echo call >>calls; echo 42")
     with pytest.raises(SubmitUncertain):

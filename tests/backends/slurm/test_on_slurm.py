@@ -275,3 +275,16 @@ async def test_fifty_jobs_are_one_squeue_and_one_sacct(cluster: Cluster) -> None
     assert statuses[live].phase in (Phase.QUEUED, Phase.RUNNING)
     assert statuses[done].phase is Phase.ENDED
     await cluster.backend.cancel(live)
+
+
+async def test_runs_of_one_moment_share_their_commands(cluster: Cluster) -> None:
+    await cluster.backend.stage(cluster.code)
+    cluster.shell.commands.clear()
+    refs = await asyncio.gather(*(cluster.submit("true", resources={"Nodes": 9}) for _ in range(12)))
+    assert len({ref.id for ref in refs}) == 12
+    verbs = [command[0] for command in cluster.shell.commands]
+    assert (verbs.count("layout"), verbs.count("start")) == (1, 1)
+    for ref in refs:
+        stored = cluster.site.run("squeue", "-h", "-j", ref.id, "-o", "%j").strip()
+        assert stored == ref.handle.tag, "each caller has its own job"
+        await cluster.backend.cancel(ref)

@@ -34,6 +34,8 @@ class Fault:
     """The server gets half of the body; whether the client hears of it is `lose_reply`."""
     status: int | None = None
     """Answered by the proxy; the server gets nothing."""
+    body: bytes = b""
+    """Of the proxy's answer."""
     after: Callable[[], None] | None = None
     """Done when the server has answered, before the client hears of it."""
 
@@ -45,6 +47,8 @@ class Proxy:
     upstream: httpx.AsyncClient
     faults: list[Fault] = field(default_factory=list)
     seen: list[Request] = field(default_factory=list)
+    told: int = 0
+    """Bytes of all answers."""
 
     def fault(self, method: str, ending: str, **what: object) -> Fault:
         self.faults.append(Fault(method, ending, **what))  # type: ignore[arg-type]
@@ -75,7 +79,8 @@ class Proxy:
         """False when the connection is to be cut."""
         fault = self._fault(request)
         if fault is not None and fault.status is not None:
-            writer.write(f"HTTP/1.1 {fault.status} Told\r\nContent-Length: 0\r\n\r\n".encode())
+            head = f"HTTP/1.1 {fault.status} Told\r\nContent-Length: {len(fault.body)}\r\n\r\n"
+            writer.write(head.encode() + fault.body)
             await writer.drain()
             return True
         body = request.body[: len(request.body) // 2] if fault is not None and fault.cut_body else request.body
@@ -92,6 +97,7 @@ class Proxy:
         lines += [f"Content-Length: {len(response.content)}"]
         head = "\r\n".join((f"HTTP/1.1 {response.status_code} {response.reason_phrase}", *lines, "", ""))
         writer.write(head.encode("latin-1") + response.content)
+        self.told += len(response.content)
         await writer.drain()
         return True
 

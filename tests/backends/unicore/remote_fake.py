@@ -7,6 +7,8 @@ packages. Times are scaled: what took 130 s there takes `SILENCE` here.
 - A job that left no exit code is RUNNING for `SILENCE` more, then FAILED; `details` tell its state in Slurm at once.
 - Killed at the wrong moment the server submits a job twice, both copies in one directory (`double`).
 - Its status follows that of Slurm by `LAG`.
+- A job that has a notification URL is told of there when it runs and when it has ended, with a token that the server's
+  key signed.
 """
 
 import asyncio
@@ -24,10 +26,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import httpx
+import jwt
+
 from tests.backends.unicore.proxy import Request, read_request
 
 SILENCE, LAG, DIRECTORY_AFTER = 4.0, 0.3, 0.25
 EXIT_CODE = "UNICORE_SCRIPT_EXIT_CODE"
+DN = "CN=Alice, O=Users"
 BEYOND = "Job did not complete normally on BSS"
 Answer = tuple[int, dict[str, Any] | list[Any] | bytes | None, dict[str, str]]
 
@@ -82,6 +88,10 @@ class RemoteFake:
     """The next start is submitted twice, and the server knows of the second copy only."""
     jobs: dict[str, Job] = field(default_factory=dict)
     numbers: int = 1000
+    key: str = ""
+    """PEM of the private key of its certificate."""
+    asked: list[str] = field(default_factory=list)
+    """Method and path of each request."""
 
     # -- jobs
 
@@ -117,6 +127,7 @@ class RemoteFake:
         await asyncio.wait([ended], timeout=LAG)
         if job.status == "QUEUED":
             job.status = "RUNNING"
+            await self.tell(job)
         await ended
         await asyncio.sleep(LAG)
         if job.status == "FAILED":
@@ -125,10 +136,26 @@ class RemoteFake:
         if not left.exists():
             await asyncio.sleep(SILENCE)
             job.status, job.message = "FAILED", f"{BEYOND}: job failed, was cancelled or timed out."
-            return
+            return await self.tell(job)
         job.exit_code = int(left.read_text())
         job.status = "FAILED" if job.exit_code else "SUCCESSFUL"
         job.message = f"User application exited with non-zero exit code: <{job.exit_code}>." if job.exit_code else ""
+        await self.tell(job)
+
+    async def tell(self, job: Job) -> None:
+        """The notification of its present state; one that does not arrive is not repeated."""
+        if url := job.body.get("Notification"):
+            message = {"href": f"{self.url}/jobs/{job.name}", "status": job.status, "statusMessage": job.message}
+            headers = {"Authorization": f"Bearer {self.token()}"}
+            with suppress(httpx.HTTPError):
+                async with httpx.AsyncClient() as client:
+                    await client.post(url, json=message, headers=headers)
+
+    def token(self, user: str = DN, seconds: float = 300) -> str:
+        """What the server signs about itself and one of its users."""
+        now = datetime.now(UTC).timestamp()
+        claims = {"iss": "CN=localhost", "sub": user, "etd": "true", "iat": now, "exp": now + seconds}
+        return jwt.encode(claims, self.key, "ES256")
 
     async def _launch(self, job: Job, number: int) -> asyncio.subprocess.Process:
         command = shlex.join([job.body["Executable"], *job.body.get("Arguments", [])])
@@ -171,6 +198,7 @@ class RemoteFake:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
             while (request := await read_request(reader)) is not None:
+                self.asked.append(f"{request.method} {request.path.partition('?')[0].removeprefix('/rest/core')}")
                 status, body, more = self._answer(request)
                 if status == 0:
                     self.hung += 1
@@ -190,6 +218,8 @@ class RemoteFake:
         match words:
             case [""]:
                 return 200, _base(), {}
+            case ["certificate"]:
+                return 200, self.ca.encode(), {}
             case ["factories", _]:
                 return 200, {"resources": {"batch": {"Runtime": "1-86400", "Nodes": "1-16", "Project": ["proj1"]}}}, {}
             case ["jobs"]:
@@ -310,7 +340,7 @@ def _said(at: datetime) -> str:
 
 
 def _base() -> dict[str, Any]:
-    client = {"dn": "CN=Alice", "role": {"selected": "user"}, "xlogin": {"UID": "alice"}}
+    client = {"dn": DN, "role": {"selected": "user"}, "xlogin": {"UID": "alice"}}
     return {"client": client, "server": {"version": "11.0.0", "jobSubmission": {"enabled": True, "message": ""}}}
 
 
@@ -320,7 +350,7 @@ async def remote_fake(root: Path, certificate: Path, key: Path) -> AsyncIterator
     (root / "jobs").mkdir(parents=True)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
-    fake = RemoteFake(root, ca=certificate.read_text())
+    fake = RemoteFake(root, ca=certificate.read_text(), key=key.read_text())
     server = await asyncio.start_server(fake.serve, "127.0.0.1", 0, ssl=context)
     fake.url = f"https://localhost:{server.sockets[0].getsockname()[1]}/rest/core"
     try:

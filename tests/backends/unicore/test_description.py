@@ -80,7 +80,7 @@ def test_same_request_same_words() -> None:
 
 def test_attempt_adds_tags_and_name(tmp_path: object) -> None:
     attempt = spec(describe(request()).words, tmp_path, "état/1")
-    body = of_attempt(attempt, notify="https://gateway.example.org/hooks/1")
+    body = of_attempt(dataclasses.replace(attempt, notify="https://gateway.example.org/hooks/1"))
     assert body == {
         **PLAIN,
         "Tags": ["mantik", "mantik-r1", "mantik-r1-2"],

@@ -20,6 +20,8 @@ from tests.contract.test_unicore import UnicoreCase
 from tests.site_fixtures import UnicoreSite
 
 pytestmark = pytest.mark.unicore
+LEEWAY = 60
+"""Seconds for which the server takes a token that has ended."""
 
 
 @pytest.fixture
@@ -172,6 +174,78 @@ async def test_a_job_of_somebody_else_is_none_of_ours(tmp_path: Path, unicore_11
         assert source.refusals == []
         await case.release(ref.handle, "go")
         assert (await case.until(alice, ref, Phase.ENDED)).outcome is not None
+
+
+async def test_a_directory_that_belongs_to_another_user_proves_nothing(case: UnicoreCase, proxy: Proxy) -> None:
+    """The server may not enter it, and says so in many ways. No copy counts as kept from running by that."""
+    spec = case.spec()
+    async with case.open() as backend:
+        handle = await case.prepared(backend, spec)
+        directory = case.directory(handle)
+        mode = directory.stat().st_mode
+        directory.chmod(0)
+        try:
+            for asked in (backend.prepare(spec), backend.list(handle), backend.revoke(handle)):
+                with pytest.raises(SiteUnavailable):
+                    await asked
+            for path in ("job.sh", "mantik.log"):
+                with pytest.raises(JobNotFound):
+                    await backend.read(handle, path, 0, 10)
+        finally:
+            directory.chmod(mode)
+        assert {"ticket", "job.sh", "env"} <= {file.name for file in directory.iterdir()}
+        ref = await backend.start(handle)
+        status = await case.until(backend, ref, Phase.ENDED)
+        assert status.outcome is not None
+        assert status.outcome.result is Result.FINISHED
+        assert await case.starts(backend, handle) == 1
+    assert proxy.count("POST", "/actions/start") == 1
+
+
+async def test_a_token_that_ends_while_the_job_runs_loses_nothing(case: UnicoreCase, proxy: Proxy) -> None:
+    """The session that stands for it ends, too: one failed login, and nothing is known until a new token is given."""
+    token = await _token(proxy, seconds=10 - LEEWAY)
+    source = with_login(case, Credential(1, "token", None, token))
+    async with case.open() as backend:
+        ref = await case.started(backend, WaitsFor("go"))
+        await case.running(backend, ref)
+        await _until_refused(proxy, token)
+        proxy.fault("GET", f"/jobs/{ref.id}", status=432)
+        proxy.fault("GET", f"/storages/{ref.id}-uspace/files/", status=432)
+        refused = 0
+        for _ in range(4):
+            try:
+                await backend.poll([ref])
+            except AuthenticationFailed:
+                refused += 1
+        assert refused
+        assert source.refusals == [1]
+    with_login(case, Credential(2, "token", None, await _token(proxy, seconds=600)))
+    async with case.open() as backend:
+        await case.until(backend, ref, Phase.RUNNING)
+        await case.release(ref.handle, "go")
+        status = await case.until(backend, ref, Phase.ENDED)
+        assert status.outcome is not None
+        assert status.outcome.result is Result.FINISHED
+        assert await case.starts(backend, ref.handle) == 1
+
+
+async def _until_refused(proxy: Proxy, token: str) -> None:
+    async with asyncio.timeout(60):
+        while True:
+            answer = await proxy.upstream.get("/rest/core", headers={"Authorization": f"Bearer {token}"})
+            if answer.status_code == 403:
+                return
+            await asyncio.sleep(0.2)
+
+
+async def _token(proxy: Proxy, *, seconds: int) -> str:
+    answer = await proxy.upstream.get(
+        f"/rest/core/token?lifetime={seconds}",
+        headers={"Accept": "text/plain"},
+        auth=("alice", "alice-password"),
+    )
+    return answer.raise_for_status().text
 
 
 # ---------------------------------------------------------------- certificates

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from backends.spec import Credential, Handle, Phase, Result, Site
 from backends.unicore import kind, watch
 from tests.backends.slurm.ssh.credentials import Credentials
 from tests.backends.unicore.certificate import self_signed
+from tests.backends.unicore.listener import listener
 from tests.backends.unicore.remote_fake import BEYOND, Job, RemoteFake, remote_fake
 
 
@@ -152,3 +154,24 @@ async def test_a_log_that_shrank_between_two_looks_is_not_asked_for_beyond_its_e
         log.write_bytes(b"01")
         assert await backend.read(status.ref.handle, "mantik.log", 5, 100) == b""
         assert await backend.read(status.ref.handle, "mantik.log", 1, 100) == b"1"
+
+
+async def test_what_the_server_tells_makes_the_next_look_one_at_the_status(backend_case: RemoteCase) -> None:
+    """By the elliptic key of this server; a message of an hour ago is no news."""
+    there = backend_case.there
+    async with listener() as told, backend_case.open() as backend:
+        spec = replace(backend_case.spec(WaitsFor("go")), notify=told.url)
+        ref = await backend.start(await backend_case.prepared(backend, spec))
+        began = (await told.until(1))[0]
+        await backend_case.until(backend, ref, Phase.RUNNING)
+        stale = f"Bearer {there.token(seconds=-3600)}"
+        assert not await backend.told(ref, stale, began.body)  # type: ignore[attr-defined]
+        for _ in range(3):
+            assert await backend.told(ref, began.headers["authorization"], began.body)  # type: ignore[attr-defined]
+            del there.asked[:]
+            assert (await backend.poll([ref]))[ref].phase is Phase.RUNNING
+            assert there.asked == [f"GET /jobs/{ref.id}"]
+        await backend_case.release(ref.handle, "go")
+        ended = (await told.until(2))[1]
+        assert await backend.told(ref, ended.headers["authorization"], ended.body)  # type: ignore[attr-defined]
+        assert (await backend.poll([ref]))[ref].phase is Phase.ENDED

@@ -1,5 +1,6 @@
 """Every endpoint x role: who gets in, who is told no, and how. A route that is missing in the table fails the test."""
 
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,13 +9,16 @@ import pytest
 from fastapi import FastAPI
 
 from gateway.api.app import ROUTERS
+from gateway.secrets.notification import Told, secret_of
 from tests.gateway.world import API, ROLES, Place, World
 
 WALKERS = (*ROLES, "stranger", "admin", "run", "anonymous")
 PUBLIC = "anybody"
+TOLD = "the site of one attempt, by its secret address"
 PERSON = "any user"
 ADMIN = "admin"
 SELF = "the owner of these settings"
+HOLDER = "the owner of its connection"
 LOGIN = "needs no login, and fails without a right password"
 
 
@@ -46,10 +50,12 @@ CONNECTION = {
     "token": "t",
 }
 P, U = "/projects/{projectId}", "/users/{userId}"
-C, R = f"{U}/settings/connections", f"{P}/runs"
+C, R, S = f"{U}/settings/connections", f"{P}/runs", f"{P}/schedules"
+SCHEDULE = {"name": "nightly", "runId": "{runId}", "connectionId": "{connectionId}", "cronExpression": "@daily"}
 TABLE = (
     Row("GET", "/version", PUBLIC),
     Row("GET", "/health", PUBLIC),
+    Row("POST", "/notifications/{secret}", TOLD, 204),
     Row("POST", "/mantik/tokens/create", LOGIN, body={"username": "{unique}", "password": "wrong"}),
     Row("POST", "/mantik/tokens/refresh", LOGIN, body={"username": "owner", "refresh_token": "wrong"}),
     Row("GET", "/users/me", PERSON),
@@ -94,6 +100,7 @@ TABLE = (
     Row("GET", C, SELF),
     Row("POST", C, SELF, 201, {**CONNECTION, "connectionName": "git-{unique}"}),
     Row("GET", f"{C}/{{connectionId}}", SELF),
+    Row("PUT", f"{C}/{{gitConnectionId}}", SELF, body={"connectionName": "git-{unique}-new"}),
     Row("POST", f"{C}/{{gitConnectionId}}/check", SELF, 422),
     Row("PUT", f"{C}/{{gitConnectionId}}/credential", SELF, body={"token": "new"}),
     Row("DELETE", f"{C}/{{connectionId}}", SELF, 204),
@@ -105,12 +112,24 @@ TABLE = (
     Row("DELETE", f"{R}/{{runId}}", "maintainer", 204, query="?cancel=true"),
     Row("GET", f"{R}/{{runId}}/events", "guest", run=True),
     Row("GET", f"{R}/{{runId}}/logs", "guest", run=True),
+    Row("GET", S, "guest"),
+    # The one connection of these tests is its owner's: 422 is how far the others may come.
+    Row("POST", S, "researcher", 422, {**SCHEDULE, "cronExpression": "0 0 30 2 *"}),
+    Row("GET", f"{S}/preview", "guest", query="?cronExpression=@daily"),
+    Row("GET", f"{S}/{{scheduleId}}", "guest"),
+    Row("PUT", f"{S}/{{scheduleId}}", "maintainer", 422, {**SCHEDULE, "cronExpression": "0 0 30 2 *"}),
+    Row("DELETE", f"{S}/{{scheduleId}}", "maintainer", 204),
+    Row("GET", f"{S}/{{scheduleId}}/preview", "guest"),
+    Row("GET", f"{S}/{{scheduleId}}/firings", "guest"),
+    Row("POST", f"{S}/{{scheduleId}}/pause", "maintainer"),
+    Row("POST", f"{S}/{{scheduleId}}/resume", HOLDER),
+    Row("POST", f"{S}/{{scheduleId}}/fire-now", "researcher", 422, {"connectionId": "{siteId}"}),
 )
 
 
 def expected(row: Row, walker: str) -> set[int]:
     """The statuses with which a walker may be answered."""
-    if row.least == PUBLIC:
+    if row.least in (PUBLIC, TOLD):
         return {row.status}
     if walker == "anonymous" or row.least == LOGIN:
         return {401}
@@ -124,18 +143,23 @@ def expected(row: Row, walker: str) -> set[int]:
         return {row.status} if walker == "owner" else {404}
     if walker not in ROLES:
         return {404}
+    if row.least == HOLDER:
+        return {row.status} if walker == "owner" else {403}
     return {row.status} if ROLES.index(walker) <= ROLES.index(row.least) else {403}
 
 
 async def _place(world: World, row: Row, walker: str) -> Place:
     """A fresh one per call: an earlier walker may have deleted the last."""
     place = await world.place()
-    if "{runId}" in row.path or walker == "run":
+    if "{runId}" in row.path or walker == "run" or "/schedules" in row.path:
         place = await world.run(place)
+    if "/schedules" in row.path:
+        place = await world.schedule(place)
     extra = {
         "strangerId": str((await world.person("stranger")).id),
         "memberId": str((await world.person("another")).id),
         "unique": place.ids["projectId"][:8],
+        "secret": secret_of(world.context.vault, Told(uuid.UUID(place.ids["projectId"]), 1)),
     }
     return Place({**place.ids, **extra}, place.run_headers)
 

@@ -28,7 +28,7 @@ def identifier(n: int) -> str:
 
 
 USER, PROJECT, EXPERIMENT, CODE, SITE, CONNECTION, RUN = (identifier(n) for n in range(1, 8))
-BOB = identifier(8)
+BOB, SCHEDULE, FIRING = (identifier(n) for n in range(8, 11))
 NOBODY = {"userId": USER, "name": "ada"}
 
 
@@ -174,6 +174,8 @@ def example() -> Wire:
                 "createdAt": STAMP,
             }
         ],
+        f"/projects/{PROJECT}/schedules": [schedule_view()],
+        f"/projects/{PROJECT}/schedules/{SCHEDULE}/firings": [firing_view()],
         f"/users/{USER}/settings/connections": [connection_view()],
         "/users/me/tokens": [],
         "/users": [user_details(USER, "ada", isAdmin=True), user_details(BOB, "bob")],
@@ -209,6 +211,70 @@ def connection_view(**changes: Any) -> dict[str, Any]:
     }
 
 
+def schedule_view(**changes: Any) -> dict[str, Any]:
+    empty = ("reason", "message", "startDate", "endDate", "startsAt", "endsAt", "consent")
+    return {
+        **dict.fromkeys(empty),
+        "scheduleId": SCHEDULE,
+        "projectId": PROJECT,
+        "name": "nightly",
+        "state": "ACTIVE",
+        "runId": RUN,
+        "runName": "train",
+        "connectionId": CONNECTION,
+        "siteName": "cluster",
+        "computeBudgetAccount": "proj1",
+        "cronExpression": "30 2 * * *",
+        "inWords": "At 02:30",
+        "timeZone": "Europe/Berlin",
+        "overlapPolicy": "skip",
+        "misfirePolicy": "run-all",
+        "misfireMost": 10,
+        "graceSeconds": 600,
+        "maxFailures": 3,
+        "failures": 1,
+        "enabled": True,
+        "followBranch": False,
+        "nextAt": "2026-01-03T01:30:00Z",
+        "nextLocal": "2026-01-03T02:30+01:00",
+        "user": NOBODY,
+        "runAs": NOBODY,
+        "createdAt": STAMP,
+        "changedAt": STAMP,
+        **changes,
+    }
+
+
+def firing_view(**changes: Any) -> dict[str, Any]:
+    return {
+        "firingId": FIRING,
+        "kind": "cron",
+        "nominalAt": "2026-01-02T01:30:00Z",
+        "nominalLocal": "2026-01-02T02:30+01:00",
+        "actualAt": STAMP,
+        "state": "SKIPPED",
+        "reason": "OVERLAP",
+        "text": "A run was live.",
+        "runId": None,
+        "runState": None,
+        "madeBy": None,
+        **changes,
+    }
+
+
+PREVIEW = {
+    "cronExpression": "30 2 * * *",
+    "inWords": "At 02:30",
+    "timeZone": "Europe/Berlin",
+    "firings": [
+        {"at": "2026-03-28T01:30:00Z", "local": "2026-03-28T02:30+01:00", "note": None},
+        {"at": "2026-03-29T01:00:00Z", "local": "2026-03-29T03:00+02:00", "note": "02:30 does not exist."},
+    ],
+    "clockChanges": ["2026-03-29: clocks go forward from 02:00 to 03:00 (2026-03-29 01:00 UTC)."],
+    "ends": None,
+}
+
+
 _ID = {
     "projects": "projectId",
     "experiments": "experimentRepositoryId",
@@ -217,6 +283,7 @@ _ID = {
     "connections": "connectionId",
     "tokens": "tokenId",
     "users": "userId",
+    "schedules": "scheduleId",
 }
 
 
@@ -362,9 +429,37 @@ def app(wire: Wire) -> ASGIApp:
         places = {"X-Log-Generation": "0", "X-Log-Offset": str(offset), "X-Log-Next": str(offset + len(data))}
         return Response(data, media_type="text/plain", headers=places)
 
+    schedules = PREFIX + "/projects/{project}/schedules"
+
+    @api.get(schedules + "/preview")
+    @api.get(schedules + "/{schedule}/preview")
+    async def preview_schedule(request: Request) -> dict[str, Any]:
+        wire.bodies.append(dict(request.query_params))
+        return PREVIEW
+
+    @api.put(schedules + "/{schedule}")
+    async def replace_schedule(schedule: str, request: Request) -> dict[str, Any]:
+        wire.bodies.append(await request.json())
+        return schedule_view(**wire.bodies[-1])
+
+    @api.post(schedules + "/{schedule}/fire-now", status_code=201)
+    async def fire_now(schedule: str, request: Request) -> dict[str, Any]:
+        wire.bodies.append(await request.json())
+        wire.keys.setdefault(request.headers["idempotency-key"], RUN)
+        return firing_view(kind="manual", state="FIRED", reason=None, runId=RUN, runState="CREATED", madeBy=NOBODY)
+
+    @api.post(schedules + "/{schedule}/{deed}")
+    async def stop_or_go(schedule: str, deed: Literal["pause", "resume"]) -> dict[str, Any]:
+        return schedule_view(state="PAUSED" if deed == "pause" else "ACTIVE")
+
     @api.post(PREFIX + "/users/{user}/settings/connections/{connection}/check")
     async def check(connection: str) -> dict[str, Any]:
         return SITE_INFO
+
+    @api.put(PREFIX + "/users/{user}/settings/connections/{connection}")
+    async def change(user: str, connection: str, request: Request) -> dict[str, Any]:
+        wire.bodies.append(await request.json())
+        return one(wire, f"users/{user}/settings/connections/{connection}")
 
     @api.get(PREFIX + "/{path:path}")
     async def read(path: str, cursor: int = 0, limit: int = 50) -> dict[str, Any]:

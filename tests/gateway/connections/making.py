@@ -5,7 +5,11 @@ from uuid import UUID
 
 import httpx
 
+from gateway.connections.issuers import SETTING
+from gateway.context import Context
+from gateway.git_hosts import GitHosts
 from tests.gateway.world import Person, World
+from tests.token_issuer import TokenIssuer
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGc3ZDJmY2Y4YzQ4ZTQ0YjA5ZTQ0ZTQ0ZTQ0ZTQ0"
 
@@ -42,3 +46,27 @@ def ssh(site_id: str, name: str = "mine") -> dict[str, Any]:
 async def post(api: httpx.AsyncClient, person: Person, body: dict[str, Any], check: str = "false") -> httpx.Response:
     path = f"/users/{person.id}/settings/connections?check={check}"
     return await api.post(path, json=body, headers=person.headers)
+
+
+async def make_token_connection(
+    api: httpx.AsyncClient, world: World, context: Context, issuer: TokenIssuer, **changes: Any
+) -> UUID:
+    """A connection `login` of the owner to a UNICORE site, unchecked, whose tokens the issuer gives. The operator of
+    the gateway has named the issuer's host."""
+    context.issuers._hosts = GitHosts(("127.0.0.1",), setting=SETTING)
+    admin, owner = await world.person("admin", admin=True), await world.person("owner")
+    site = {"name": "unicore", "kind": "unicore", "url": "https://unicore.example/rest/core"}
+    made = await api.post("/sites", json=site, headers=admin.headers)
+    body = {
+        "connectionName": "login",
+        "connectionProvider": "UNICORE",
+        "authMethod": "OIDC",
+        "siteId": made.json()["siteId"],
+        "refreshToken": issuer.refresh,
+        "tokenUrl": issuer.token_url,
+        "clientId": "mantik",
+        **changes,
+    }
+    answer = await post(api, owner, body)
+    assert answer.status_code == 201, answer.text
+    return UUID(answer.json()["connectionId"])

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from gateway.db.session import Database
 from gateway.tracking.client import TrackingClient
 from gateway.tracking.server import MlflowServer
-from tests.gateway.tracking.house import Home, application, move_in
+from tests.gateway.tracking.house import Home, a_home, application, move_in
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -45,3 +45,12 @@ async def house(database: Database, client: TrackingClient) -> House:
         await move_in(database, client, "a"),
         await move_in(database, client, "b"),
     )
+
+
+@pytest.fixture
+async def house_without_mlflow(database: Database) -> AsyncIterator[House]:
+    """Where nothing asks MLflow."""
+    client = TrackingClient("http://127.0.0.1:1")
+    homes = [await a_home(database, name) for name in ("a", "b")]
+    yield House(database, client, application(database, client), *homes)
+    await client.close()

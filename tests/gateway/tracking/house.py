@@ -9,7 +9,6 @@ import sys
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +27,7 @@ from gateway.settings import Settings
 from gateway.tracking import tokens
 from gateway.tracking.client import TrackingClient
 from gateway.tracking.names import experiment_name
+from gateway.tracking.own import ensure_own_run
 from gateway.users.rows import User
 from gateway.users.tokens import AccessTokens
 
@@ -103,24 +103,18 @@ async def add_run(db: Database, home: Home, state: str = "RUNNING", **values: An
 
 
 async def run_token(db: Database, run: Run) -> str:
+    token, row = tokens.new(run.id, 1)
     async with db.transaction() as session:
-        return await tokens.issue(session, run.id, 1)
+        session.add(row)
+    return token
 
 
 async def tracked_run(db: Database, client: TrackingClient, home: Home) -> tuple[Run, str]:
     """A running run of the gateway with its MLflow run, and its token."""
     run = await add_run(db, home)
-    made = await client.ensure_run(
-        experiment_id=home.experiment_id,
-        run_id=run.id,
-        name=run.name,
-        user=home.user.name,
-        tags={},
-        start_time=datetime(2026, 1, 1, tzinfo=UTC),
-    )
-    async with db.transaction() as session:
+    await ensure_own_run(db, client, run.id, {})
+    async with db.reading() as session:
         run = await session.get_one(Run, run.id)
-        run.mlflow_run_id = made
     return run, await run_token(db, run)
 
 

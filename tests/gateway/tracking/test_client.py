@@ -80,48 +80,24 @@ async def test_a_slow_server_takes_no_longer_than_allowed() -> None:
     await slow.wait_closed()
 
 
-class Runs:
-    """MLflow's runs as far as `ensure_run` sees them; `lose` answers of creates get lost after the act."""
+async def test_what_was_made_of_a_run_is_found_by_its_tag_the_oldest_first() -> None:
+    asked: list[dict[str, Any]] = []
 
-    def __init__(self, lose: int = 0) -> None:
-        self.kept: dict[str, dict[str, Any]] = {}
-        self.lose = lose
-        self.creates = 0
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(json.loads(request.content))
+        if request.url.path.endswith("/create"):
+            return httpx.Response(200, json={"run": {"info": {"run_id": "new"}}})
+        infos = [{"run_id": name, "start_time": time} for name, time in (("c", "20"), ("b", "3"), ("a", "20"))]
+        return httpx.Response(200, json={"runs": [{"info": info} for info in infos]})
 
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        assert request.url.path.startswith("/base/api/2.0/mlflow/runs/")
-        body = json.loads(request.content)
-        act = request.url.path.rsplit("/", 1)[1]
-        return {"create": self.create, "search": self.search, "delete": self.delete}[act](body)
-
-    def create(self, body: dict[str, Any]) -> httpx.Response:
-        self.creates += 1
-        info = {"run_id": uuid4().hex, "start_time": body["start_time"], "experiment_id": body["experiment_id"]}
-        self.kept[info["run_id"]] = {"info": info, "data": {"tags": body["tags"]}}
-        if self.lose > 0:
-            self.lose -= 1
-            raise httpx.ReadTimeout("lost")
-        return httpx.Response(200, json={"run": self.kept[info["run_id"]]})
-
-    def search(self, body: dict[str, Any]) -> httpx.Response:
-        found = [r for r in self.kept.values() if any(f"'{t['value']}'" in body["filter"] for t in r["data"]["tags"])]
-        return httpx.Response(200, json={"runs": found} if found else {})
-
-    def delete(self, body: dict[str, Any]) -> httpx.Response:
-        del self.kept[body["run_id"]]
-        return httpx.Response(200, json={})
-
-
-async def test_a_run_is_made_once_whatever_gets_lost() -> None:
-    runs = Runs(lose=1)
-    client = over(runs)
     run_id = uuid4()
-    asked = {"experiment_id": "1", "run_id": run_id, "name": "n", "user": "u", "tags": {"a": "b"}, "start_time": START}
-    made = [await client.ensure_run(**asked) for _ in range(3)]
-    at_once = await asyncio.gather(*(client.ensure_run(**asked) for _ in range(5)))
-    assert runs.creates == 1
-    assert {*made, *at_once} == set(runs.kept)
-    assert {"key": RUN_TAG, "value": str(run_id)} in runs.kept[made[0]]["data"]["tags"]
+    client = over(answer)
+    assert await client.create_run("1", run_id, "n", "u", {"a": "b"}, START) == "new"
+    assert await client.runs_of("1", run_id) == ["b", "a", "c"]
+    made, searched = asked
+    assert {"key": RUN_TAG, "value": str(run_id)} in made["tags"]
+    assert (made["run_name"], made["user_id"], made["start_time"]) == ("n", "u", 1767225600000)
+    assert (searched["experiment_ids"], searched["filter"]) == (["1"], f"tags.`{RUN_TAG}` = '{run_id}'")
 
 
 async def test_long_values_and_many_tags_fit_mlflow() -> None:

@@ -30,10 +30,14 @@ async def test_mlflow_hangs_dies_and_comes_back(
         assert await server.ready(), server.log.read_text()
         home = await move_in(database, client, "a")
         run, token = await tracked_run(database, client, home)
+        untold = await add_run(database, home)
+        first = {"run_id": untold.id.hex, "key": "m", "value": 1.0, "timestamp": 1}
+        late = await run_token(database, untold)
+        log = ("/api/2.0/mlflow/runs/log-metric", first, {"authorization": f"Bearer {late}"})
         group = server.pid
         assert group is not None
         async with door(app, token) as http:
-            ask = http.build_request("GET", "/api/2.0/mlflow/runs/get", params={"run_id": run.mlflow_run_id})
+            ask = http.build_request("GET", "/api/2.0/mlflow/runs/get", params={"run_id": run.id.hex})
             assert (await http.send(ask)).status_code == 200
 
             os.killpg(group, signal.SIGSTOP)
@@ -46,7 +50,8 @@ async def test_mlflow_hangs_dies_and_comes_back(
 
             os.killpg(group, signal.SIGKILL)
             dead = await http.send(ask)
-            for answer in (hung, dead):
+            too_early = await http.post(log[0], json=log[1], headers=log[2])
+            for answer in (hung, dead, too_early):
                 assert answer.status_code == 503
                 assert answer.json()["error_code"] == "TEMPORARILY_UNAVAILABLE"
                 assert answer.json()["message"] == "The tracking server does not answer now."
@@ -57,6 +62,8 @@ async def test_mlflow_hangs_dies_and_comes_back(
             app.state.tracking_proxy._desk._seconds = 5.0
             assert await server.ready()
             assert (await http.send(ask)).status_code == 200
+            assert (await http.post(log[0], json=log[1], headers=log[2])).status_code == 200
+        assert len(await client.runs_of(home.experiment_id, untold.id)) == 1
         await client.close()
 
 

@@ -297,3 +297,16 @@ async def test_agent_is_not_forwarded(sshd: Sshd, shell_on: ShellOn, monkeypatch
     monkeypatch.setenv("SSH_AUTH_SOCK", str(sshd.directory / "agent"))
     await shell_on(sshd.site(), sshd.credential()).run("say")
     assert "auth-agent-req" not in sshd.log.read_text()
+
+
+@pytest.mark.parametrize("cipher", ["aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes128-ctr"])
+async def test_a_server_chooses_its_cipher(start_sshd: StartSshd, shell_on: ShellOn, cipher: str) -> None:
+    sshd = start_sshd(f"Ciphers {cipher}")
+    assert (await shell_on(sshd.site(), sshd.credential()).run("say", "x")).stdout == b"x\n"
+
+
+async def test_a_cheap_cipher_comes_first(sshd: Sshd, shell_on: ShellOn) -> None:
+    shell = shell_on(sshd.site(), sshd.credential())
+    await shell.run("say")
+    assert shell._connection is not None
+    assert shell._connection.top.get_extra_info("send_cipher") == "aes128-gcm@openssh.com"

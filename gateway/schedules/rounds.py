@@ -1,0 +1,207 @@
+"""A round over the schedules that are due: each gets one decision, stored with its run in one transaction.
+
+The row of a schedule is locked while its firing is made, and the firing is unique: two gateways, a crash in the middle
+or a clock that jumps make no second run. Nothing here asks the network.
+"""
+
+import logging
+import uuid
+from collections import defaultdict
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gateway import clock
+from gateway.audit.service import record as audit
+from gateway.db.lease import later
+from gateway.db.session import Database
+from gateway.errors import InvalidInput
+from gateway.runs.moves import record
+from gateway.runs.rows import Run
+from gateway.runs.states import LIVE
+from gateway.schedules.decision import Case, Decision, Open, Planned, decide, paused
+from gateway.schedules.expression import read
+from gateway.schedules.repeat import Made, Room, columns, insert_all, room, store
+from gateway.schedules.rows import Firing, Schedule
+from gateway.schedules.standing import Facts, Problem, Scheduled, facts_of, with_facts
+from gateway.schedules.timing import Timing, zone
+from gateway.schedules.words import CRON, Reason
+from gateway.settings import Settings
+
+log = logging.getLogger(__name__)
+AT_ONCE = 250
+"""Schedules of one transaction: a writer before others waits about as long as for one request."""
+AGAIN = timedelta(seconds=60)
+"""After a fault in a schedule; the others go on."""
+
+_FIRING = tuple(field.name for field in fields(Planned) if field.name != "is_new")
+Due = list[tuple[Scheduled, Facts]]
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What a round did."""
+
+    made: int = 0
+    """Runs, which the engine may take at once."""
+    more: bool = False
+    """Whether something is due that it left."""
+
+
+async def go(db: Database, settings: Settings) -> Round:
+    """Repeatable, and safe beside other gateways. With nothing due it costs one query over an index."""
+    async with db.reading() as session:
+        due = select(Schedule.id).where(Schedule.due_at <= clock.now()).order_by(Schedule.due_at).limit(AT_ONCE)
+        ids = list(await session.scalars(due))
+    if not ids:
+        return Round()
+    try:
+        return await _transaction(db, settings, ids)
+    except Exception:
+        log.exception("a round over %d schedules failed; each is tried by itself", len(ids))
+        return Round(sum([await _alone(db, settings, schedule_id) for schedule_id in ids]), more=True)
+
+
+async def _alone(db: Database, settings: Settings, schedule_id: uuid.UUID) -> int:
+    """A fault of one schedule does not hold up the others."""
+    try:
+        return (await _transaction(db, settings, [schedule_id])).made
+    except Exception as error:
+        if isinstance(error, DBAPIError) and not isinstance(error, IntegrityError):
+            raise
+        log.exception("the schedule %s could not be looked at", schedule_id)
+    async with db.transaction() as session:
+        later_on = update(Schedule).where(Schedule.id == schedule_id, Schedule.due_at.is_not(None))
+        await session.execute(later_on.values(due_at=clock.now() + AGAIN))
+    return 0
+
+
+async def _transaction(db: Database, settings: Settings, ids: list[uuid.UUID]) -> Round:
+    async with db.transaction() as session:
+        now = clock.now()
+        # Locked rows are another gateway's; those that it has dealt with are no longer due.
+        statement = with_facts().where(Schedule.id.in_(ids), Schedule.due_at <= now)
+        claimed = await session.execute(statement.with_for_update(of=Schedule, skip_locked=True))
+        due = [facts_of(row) for row in claimed]
+        decisions = await _decide(session, settings, due, now) if due else []
+        await _apply(session, decisions)
+        # What another gateway has locked is its own to finish.
+        return Round(sum(decision.fires for decision, _ in decisions), more=bool(due))
+
+
+async def _decide(session: AsyncSession, settings: Settings, due: Due, now: datetime) -> list[tuple[Decision, Facts]]:
+    by_id = [schedule.id for schedule, _ in due]
+    open_of, known = await _open(session, by_id), await _known(session, due)
+    left = await room(session, settings, {f.owner_id for _, f in due}, {s.project_id for s, _ in due})
+    return [
+        (_one(schedule, facts, open_of[schedule.id], known[schedule.id], left, settings, now), facts)
+        for schedule, facts in sorted(due, key=lambda pair: (pair[0].due_at or now, pair[0].id))
+    ]
+
+
+def _one(
+    schedule: Scheduled,
+    facts: Facts,
+    open_firings: list[Open],
+    known: set[datetime],
+    left: Room,
+    settings: Settings,
+    now: datetime,
+) -> Decision:
+    try:
+        timing = timing_of(schedule)
+    except InvalidInput as error:
+        return Decision(schedule, values=paused(Problem(Reason.TIME_UNKNOWN, error.message)))
+    owner = facts.owner_id, schedule.project_id
+    case = Case(schedule, facts, open_firings, timing, now, settings, left.is_there(*owner))
+    decision = decide(case, known)
+    if decision.fires:
+        left.take(*owner)
+    return decision
+
+
+def timing_of(schedule: Schedule | Scheduled) -> Timing:
+    """Raises InvalidInput when this gateway no longer knows the zone or the expression."""
+    return Timing(read(schedule.expression), zone(schedule.zone), schedule.starts_at, schedule.ends_at)
+
+
+async def _open(session: AsyncSession, ids: list[uuid.UUID]) -> dict[uuid.UUID, list[Open]]:
+    found: dict[uuid.UUID, list[Open]] = defaultdict(list)
+    query = select(*(getattr(Firing, name) for name in _FIRING), Run.state)
+    query = query.join(Run, Run.id == Firing.run_id, isouter=True).where(Firing.schedule_id.in_(ids), Firing.open)
+    for *row, state in await session.execute(query):
+        firing = Planned(*row)
+        found[firing.schedule_id].append(Open(firing, state))
+    return found
+
+
+async def _known(session: AsyncSession, due: Due) -> dict[uuid.UUID, set[datetime]]:
+    """Nominal times that have a firing already: an edit or a clock that went back may come to them again."""
+    found: dict[uuid.UUID, set[datetime]] = defaultdict(set)
+    times = {schedule.next_at for schedule, _ in due if schedule.next_at is not None}
+    here = Firing.schedule_id.in_([s.id for s, _ in due]), Firing.kind == CRON, Firing.nominal_at.in_(times)
+    for schedule_id, nominal_at in await session.execute(select(Firing.schedule_id, Firing.nominal_at).where(*here)):
+        found[schedule_id].add(nominal_at)
+    return found
+
+
+async def _apply(session: AsyncSession, decisions: list[tuple[Decision, Facts]]) -> None:
+    """In the order that the references between the tables ask for: runs, firings, schedules."""
+    made = []
+    for decision, facts in decisions:
+        if decision.fires and decision.firing is not None:
+            schedule, firing = decision.schedule, decision.firing
+            run = columns(schedule, facts, firing, zone(schedule.zone), created_by=schedule.run_as)
+            made.append(Made(schedule, firing, run))
+    await store(session, made)
+    firings = [decision.firing for decision, _ in decisions if decision.firing is not None]
+    await insert_all(session, Firing, [row_of(firing) for firing in firings if firing.is_new])
+    changes = [(firing.id, row_of(firing)) for firing in firings if not firing.is_new]
+    changes += [(firing_id, {"open": False}) for decision, _ in decisions for firing_id in decision.closed]
+    await _update_all(session, Firing, changes)
+    await _update_all(session, Schedule, [(d.schedule.id, d.values) for d, _ in decisions if d.values])
+    for decision, _ in decisions:
+        if "state" in decision.values:
+            _tell(session, decision)
+        for run_id in decision.cancelled:
+            await _cancel(session, decision.schedule, run_id)
+
+
+def row_of(firing: Planned) -> dict[str, Any]:
+    """Its columns."""
+    return {name: getattr(firing, name) for name in _FIRING}
+
+
+async def _update_all(session: AsyncSession, table: Any, changes: list[tuple[uuid.UUID, dict[str, Any]]]) -> None:
+    """One statement for all rows that get the same columns."""
+    connection = await session.connection()
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    for row_id, values in changes:
+        alike[tuple(values)].append({f"new_{name}": value for name, value in values.items()} | {"row": row_id})
+    for names, rows in alike.items():
+        statement = update(table.__table__).where(table.__table__.c.id == bindparam("row"))
+        await connection.execute(statement.values({name: bindparam(f"new_{name}") for name in names}), rows)
+
+
+def _tell(session: AsyncSession, decision: Decision) -> None:
+    values = {name: str(decision.values[name]) for name in ("state", "reason")}
+    audit(session, None, "schedule.stop", "schedule", decision.schedule.id, **values)
+
+
+async def _cancel(session: AsyncSession, schedule: Scheduled, run_id: uuid.UUID) -> None:
+    """As its owner would; an intent that is there already stays."""
+    asked = await session.execute(
+        update(Run)
+        .where(Run.id == run_id, Run.cancel_requested_at.is_(None), Run.state.in_(LIVE))
+        .values(cancel_requested_at=clock.now(), cancel_requested_by=schedule.run_as, due_at=later(session, 0))
+        .returning(Run.id)
+        .execution_options(synchronize_session=False)
+    )
+    if asked.one_or_none() is not None:
+        text = f"Cancel requested: the schedule {schedule.name} fires again."
+        record(session, run_id, "intent", text, {"scheduleId": str(schedule.id)}, on_behalf_of=schedule.run_as)
+        audit(session, None, "run.cancel", "run", run_id, schedule=str(schedule.id))
