@@ -32,6 +32,7 @@ from gateway.runs.rows import IdempotencyKey, Run
 from gateway.runs.states import FINAL, ConditionName, State
 from gateway.runs.sweep import sweep
 from gateway.schedules import rounds
+from gateway.schedules.sweep import sweep as sweep_schedules
 from gateway.secrets.notification import Told
 
 log = logging.getLogger(__name__)
@@ -303,9 +304,13 @@ class Engine:
         return await self.tracker.turn(busy=bool(self._leases))
 
     async def _schedules(self) -> bool:
-        done = await rounds.go(self.parts.db, self.parts.settings)
-        # What is due at one minute is written down before the first of it is brought to a site.
-        self._fires = done.more
+        more = False
+        try:
+            done = await rounds.go(self.parts.db, self.parts.settings)
+            more = done.more
+        finally:
+            # What is due at one minute is written down before the first of it is brought to a site.
+            self._fires = more
         if done.made and not done.more:
             self.wake()
         return done.more
@@ -322,5 +327,6 @@ class Engine:
         async with self.parts.db.transaction() as session:
             await session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < clock.now() - KEPT))
         await retirement.sweep(self.parts.db, self.parts.sites.vault)
+        await sweep_schedules(self.parts.db, self.parts.settings)
         await self.parts.sites.close_idle()
         await sweep(self.parts.db, self.parts.settings, self.parts.planner)

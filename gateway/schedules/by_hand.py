@@ -13,7 +13,7 @@ from gateway.errors import Conflict, InvalidInput, TooMany
 from gateway.projects.access import require
 from gateway.runs.rows import IdempotencyKey
 from gateway.schedules.access import check_account, load, own_connection, the_run
-from gateway.schedules.decision import Planned
+from gateway.schedules.case import Planned
 from gateway.schedules.repeat import Made, columns, insert_all, room, store
 from gateway.schedules.rounds import row_of, timing_of
 from gateway.schedules.rows import Firing, Schedule

@@ -2,87 +2,19 @@
 
 import uuid
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from gateway.runs.states import FINAL, State
-from gateway.schedules.standing import Facts, Problem, Scheduled, login_problem, standing_problem
-from gateway.schedules.timing import TICK, Timing
+from gateway.runs.states import State
+from gateway.schedules.case import Case, Decision, Open, Planned, paused
+from gateway.schedules.standing import Problem, Scheduled, login_problem, standing_problem
+from gateway.schedules.timing import TICK
 from gateway.schedules.words import CRON, FiringState, Misfire, Overlap, Reason, ScheduleState
-from gateway.settings import Settings
 
 RETRY = timedelta(seconds=15)
 """Between two looks at a firing that waits."""
 MOST_COUNTED = 1000
-
-
-@dataclass(slots=True)
-class Planned:
-    """The row of a firing: one that is there, or with `is_new` one to insert."""
-
-    id: uuid.UUID
-    created_at: datetime
-    schedule_id: uuid.UUID
-    kind: str
-    nominal_at: datetime
-    state: str
-    reason: str | None
-    text: str
-    run_id: uuid.UUID | None
-    made_by: uuid.UUID | None
-    open: bool
-    is_new: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Open:
-    """A firing that waits, or that has a run whose end was not counted yet."""
-
-    firing: Planned
-    run_state: str | None
-
-    @property
-    def waits(self) -> bool:
-        return self.firing.state == FiringState.WAITING
-
-    @property
-    def live(self) -> bool:
-        return not self.waits and self.run_state is not None and State(self.run_state) not in FINAL
-
-
-@dataclass(slots=True)
-class Decision:
-    """Columns to set, and at most one firing. `fires`: its run is to be made."""
-
-    schedule: Scheduled
-    values: dict[str, Any] = field(default_factory=dict)
-    firing: Planned | None = None
-    """New, or the one that waited, with its new columns set."""
-    fires: bool = False
-    closed: list[uuid.UUID] = field(default_factory=list)
-    """Firings whose end is counted now."""
-    cancelled: list[uuid.UUID] = field(default_factory=list)
-    """Runs that are asked to end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One schedule that is due, with all that its decision rests on."""
-
-    schedule: Scheduled
-    facts: Facts
-    open: Sequence[Open]
-    timing: Timing
-    now: datetime
-    settings: Settings
-    has_room: bool
-    """Whether its owner and the project may have one more live run."""
-
-    @property
-    def grace(self) -> timedelta:
-        return timedelta(seconds=self.schedule.grace_seconds)
 
 
 def decide(case: Case, known: Collection[datetime] = ()) -> Decision:
@@ -249,19 +181,6 @@ def _pause(
         _close(firing, state, problem)
         firing.created_at = now
     return made
-
-
-def paused(problem: Problem) -> dict[str, Any]:
-    """The columns of a schedule that stands still."""
-    return {
-        "state": ScheduleState.PAUSED,
-        "reason": problem.reason,
-        "message": problem.text,
-        "next_at": None,
-        "due_at": None,
-        "late_from": None,
-        "late_until": None,
-    }
 
 
 def _new(case: Case, nominal: datetime) -> Planned:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import bindparam, func, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway import clock
@@ -15,10 +15,47 @@ from gateway.connections.rows import Connection
 from gateway.db.lease import later
 from gateway.runs.rows import Event, Run
 from gateway.runs.states import LIVE, State
-from gateway.schedules.decision import Planned
+from gateway.schedules.case import Planned
 from gateway.schedules.standing import Facts, Repeated, Scheduled
 from gateway.settings import Settings
 from gateway.users.caller import Caller
+
+_RUNS = Run.__table__
+_COPIED = (
+    "project_id",
+    "experiment_repository_id",
+    "code_repository_id",
+    "branch",
+    "data_repository_id",
+    "data_branch",
+    "data_commit",
+    "mlproject_path",
+    "entry_point",
+    "parameters",
+    "backend_config",
+)
+"""What a run has from the one that it repeats: the database copies it."""
+_OWN = (
+    "id",
+    "created_at",
+    "name",
+    "origin",
+    "created_by",
+    "run_as",
+    "requested_commit",
+    "connection_id",
+    "site_id",
+    "compute_budget_account",
+    "lineage_id",
+    "state",
+    "due_at",
+)
+_INSERT = insert(Run).from_select(
+    [*_COPIED, *_OWN],
+    select(*(_RUNS.c[name] for name in _COPIED), *(bindparam(name, type_=_RUNS.c[name].type) for name in _OWN)).where(
+        _RUNS.c.id == bindparam("source", type_=_RUNS.c.id.type)
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +75,13 @@ def columns(
     """Of a new run: the manifest's commit, or with `follow_branch` the branch, which the engine resolves."""
     run, run_id = facts.run, uuid.uuid4()
     return {
-        **run.same,
+        "source": run.id,
         "id": run_id,
         "created_at": clock.now(),
         "name": f"{schedule.name} {firing.nominal_at.astimezone(zone):%Y-%m-%d %H:%M}",
         "origin": "submitted",
         "created_by": created_by,
-        "run_as": facts.owner_id,
-        "branch": run.branch,
+        "run_as": schedule.run_as,
         "requested_commit": None if schedule.follow_branch else pinned(run),
         "connection_id": schedule.connection_id,
         "site_id": facts.site_id,
@@ -65,7 +101,7 @@ async def store(session: AsyncSession, made: Sequence[Made]) -> None:
     if not made:
         return
     due_at, now = await session.scalar(select(later(session, 0))), clock.now()
-    await insert_all(session, Run, [{**one.run, "due_at": due_at} for one in made])
+    await (await session.connection()).execute(_INSERT, [{**one.run, "due_at": due_at} for one in made])
     for one in made:
         one.firing.run_id = one.run["id"]
     await insert_all(session, Event, [_event(one, now) for one in made])

@@ -23,7 +23,8 @@ from gateway.errors import InvalidInput
 from gateway.runs.moves import record
 from gateway.runs.rows import Run
 from gateway.runs.states import LIVE
-from gateway.schedules.decision import Case, Decision, Open, Planned, decide, paused
+from gateway.schedules.case import Case, Decision, Open, Planned, paused
+from gateway.schedules.decision import decide
 from gateway.schedules.expression import read
 from gateway.schedules.repeat import Made, Room, columns, insert_all, room, store
 from gateway.schedules.rows import Firing, Schedule
@@ -60,7 +61,7 @@ async def go(db: Database, settings: Settings) -> Round:
     if not ids:
         return Round()
     try:
-        return await _transaction(db, settings, ids)
+        return await _transaction(db, settings)
     except Exception:
         log.exception("a round over %d schedules failed; each is tried by itself", len(ids))
         return Round(sum([await _alone(db, settings, schedule_id) for schedule_id in ids]), more=True)
@@ -69,7 +70,7 @@ async def go(db: Database, settings: Settings) -> Round:
 async def _alone(db: Database, settings: Settings, schedule_id: uuid.UUID) -> int:
     """A fault of one schedule does not hold up the others."""
     try:
-        return (await _transaction(db, settings, [schedule_id])).made
+        return (await _transaction(db, settings, schedule_id)).made
     except Exception as error:
         if isinstance(error, DBAPIError) and not isinstance(error, IntegrityError):
             raise
@@ -80,23 +81,24 @@ async def _alone(db: Database, settings: Settings, schedule_id: uuid.UUID) -> in
     return 0
 
 
-async def _transaction(db: Database, settings: Settings, ids: list[uuid.UUID]) -> Round:
+async def _transaction(db: Database, settings: Settings, only: uuid.UUID | None = None) -> Round:
+    """The first of those that are due and that no other gateway has locked, or this one."""
     async with db.transaction() as session:
         now = clock.now()
-        # Locked rows are another gateway's; those that it has dealt with are no longer due.
-        statement = with_facts().where(Schedule.id.in_(ids), Schedule.due_at <= now)
+        statement = with_facts().where(Schedule.due_at <= now).order_by(Schedule.due_at).limit(AT_ONCE)
+        if only is not None:
+            statement = statement.where(Schedule.id == only)
         claimed = await session.execute(statement.with_for_update(of=Schedule, skip_locked=True))
         due = [facts_of(row) for row in claimed]
         decisions = await _decide(session, settings, due, now) if due else []
-        await _apply(session, decisions)
-        # What another gateway has locked is its own to finish.
+        await apply(session, decisions)
         return Round(sum(decision.fires for decision, _ in decisions), more=bool(due))
 
 
 async def _decide(session: AsyncSession, settings: Settings, due: Due, now: datetime) -> list[tuple[Decision, Facts]]:
     by_id = [schedule.id for schedule, _ in due]
     open_of, known = await _open(session, by_id), await _known(session, due)
-    left = await room(session, settings, {f.owner_id for _, f in due}, {s.project_id for s, _ in due})
+    left = await room(session, settings, {s.run_as for s, _ in due}, {s.project_id for s, _ in due})
     return [
         (_one(schedule, facts, open_of[schedule.id], known[schedule.id], left, settings, now), facts)
         for schedule, facts in sorted(due, key=lambda pair: (pair[0].due_at or now, pair[0].id))
@@ -116,7 +118,7 @@ def _one(
         timing = timing_of(schedule)
     except InvalidInput as error:
         return Decision(schedule, values=paused(Problem(Reason.TIME_UNKNOWN, error.message)))
-    owner = facts.owner_id, schedule.project_id
+    owner = schedule.run_as, schedule.project_id
     case = Case(schedule, facts, open_firings, timing, now, settings, left.is_there(*owner))
     decision = decide(case, known)
     if decision.fires:
@@ -149,8 +151,8 @@ async def _known(session: AsyncSession, due: Due) -> dict[uuid.UUID, set[datetim
     return found
 
 
-async def _apply(session: AsyncSession, decisions: list[tuple[Decision, Facts]]) -> None:
-    """In the order that the references between the tables ask for: runs, firings, schedules."""
+async def apply(session: AsyncSession, decisions: list[tuple[Decision, Facts]]) -> None:
+    """Store decisions, in the order that the references between the tables ask for: runs, firings, schedules."""
     made = []
     for decision, facts in decisions:
         if decision.fires and decision.firing is not None:

@@ -22,19 +22,6 @@ from gateway.sites.rows import Site
 from gateway.users.rows import User
 
 RunAs = aliased(User)
-MADE_OF = (
-    "project_id",
-    "experiment_repository_id",
-    "code_repository_id",
-    "data_repository_id",
-    "data_branch",
-    "data_commit",
-    "mlproject_path",
-    "entry_point",
-    "parameters",
-    "backend_config",
-)
-"""What a run has from the one that it repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +54,9 @@ class Scheduled:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """The row of the run that is repeated; `same` are the columns of MADE_OF."""
+    """The row of the run that is repeated."""
 
-    same: Mapping[str, Any]
+    id: uuid.UUID
     name: str
     branch: str | None
     commit: str | None
@@ -85,7 +72,6 @@ class Facts:
     run: Repeated
     code_uri: str | None
     connection_name: str
-    owner_id: uuid.UUID
     owner_name: str
     owner_is_admin: bool
     owner_disabled_at: datetime | None
@@ -100,7 +86,7 @@ class Facts:
 
 
 _SCHEDULE = tuple(field.name for field in fields(Scheduled))
-_RUN = tuple(field.name for field in fields(Repeated) if field.name != "same")
+_RUN = tuple(field.name for field in fields(Repeated))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +104,9 @@ def with_facts() -> "Select[*tuple[Any, ...]]":
     return (
         select(
             *(getattr(Schedule, name) for name in _SCHEDULE),
-            *(getattr(Run, name) for name in (*_RUN, *MADE_OF)),
+            *(getattr(Run, name) for name in _RUN),
             CodeRepository.uri,
             Connection.name,
-            RunAs.id,
             RunAs.name,
             RunAs.is_admin,
             RunAs.disabled_at,
@@ -146,10 +131,8 @@ def with_facts() -> "Select[*tuple[Any, ...]]":
 
 
 def facts_of(row: Sequence[Any]) -> tuple[Scheduled, Facts]:
-    run_from, same_from = len(_SCHEDULE), len(_SCHEDULE) + len(_RUN)
-    rest = same_from + len(MADE_OF)
-    same = dict(zip(MADE_OF, row[same_from:rest], strict=True))
-    return Scheduled(*row[:run_from]), Facts(Repeated(same, *row[run_from:same_from]), *row[rest:])
+    run_from, rest = len(_SCHEDULE), len(_SCHEDULE) + len(_RUN)
+    return Scheduled(*row[:run_from]), Facts(Repeated(*row[run_from:rest]), *row[rest:])
 
 
 def standing_problem(schedule: Scheduled, facts: Facts, settings: Settings) -> Problem | None:

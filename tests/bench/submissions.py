@@ -43,7 +43,7 @@ def measure(*, small: bool = False) -> list[Figure]:
         tracking = {"plain": nowhere(), "tracked": mlflow}
         desks = {}
         for name, url in databases.items():
-            held = ("-m", "tests.bench.held_gateway", str(_hold(here / name)))
+            held = ("-m", "tests.bench.held_gateway", str(hold_file(here / name)))
             there = desk(here / name, queue, tracking_uri=tracking[name], command=held, MANTIK_DATABASE_URL=url)
             desks[name] = stack.enter_context(there)
             desks[name].warm_up()
@@ -99,15 +99,15 @@ def _gateway(
     there: Desk, url: str, runs: int, *, wait_for_tracking: bool = False, accepted_first: bool = True
 ) -> float:
     _signal(there, signal.SIGCONT)
-    taken = asyncio.run(_submitted(there, url, runs, wait_for_tracking, accepted_first))
+    taken = asyncio.run(seconds_to_submit(there, url, runs, wait_for_tracking, accepted_first))
     _signal(there, signal.SIGSTOP)
     return taken
 
 
-async def _submitted(there: Desk, url: str, runs: int, wait_for_tracking: bool, accepted_first: bool) -> float:
+async def seconds_to_submit(there: Desk, url: str, runs: int, wait_for_tracking: bool, accepted_first: bool) -> float:
     """Seconds from accepted, or from the first request, to the last job id stored."""
     engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
-    hold = _hold(there.gateway.data)
+    hold = hold_file(there.gateway.data)
     async with engine.connect() as database:
 
         async def count(query: str) -> int:
@@ -133,7 +133,7 @@ async def _submitted(there: Desk, url: str, runs: int, wait_for_tracking: bool, 
     return taken
 
 
-def _hold(data: Path) -> Path:
+def hold_file(data: Path) -> Path:
     """While this file is there the engine of that gateway takes no run."""
     return data.with_name(f"{data.name}-hold")
 
@@ -187,7 +187,7 @@ async def _raw_ssh(queue: HeldQueue, payload: bytes, runs: int) -> float:
             assert int(str(done.stdout.decode()).strip()) > 0
 
         await submit()
-        return await _all(submit, runs, IN_FLIGHT)
+        return await seconds_of_all(submit, runs, IN_FLIGHT)
 
 
 async def _raw_mlflow(uri: str, runs: int) -> float:
@@ -201,10 +201,10 @@ async def _raw_mlflow(uri: str, runs: int) -> float:
             (await http.post("runs/create", json=body)).raise_for_status()
 
         await create()
-        return await _all(create, runs, CALLERS)
+        return await seconds_of_all(create, runs, CALLERS)
 
 
-async def _all(act: Callable[[], Awaitable[None]], times: int, at_once: int) -> float:
+async def seconds_of_all(act: Callable[[], Awaitable[None]], times: int, at_once: int) -> float:
     left = iter(range(times))
 
     async def worker() -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, status
 
 from gateway.api.dependencies import PAGE, CallerDep, ContextDep, Cursor, Limit, ProjectId, ScheduleId
-from gateway.schedules import by_hand, preview, service
+from gateway.schedules import by_hand, preview, saving, service
 from gateway.schemas.schedules import (
     MOST_PREVIEWED,
     CreateSchedule,
@@ -35,7 +35,7 @@ async def create_schedule(
     context: ContextDep, caller: CallerDep, project_id: ProjectId, body: CreateSchedule
 ) -> ScheduleView:
     """Repeat a run; it runs with a connection of the caller."""
-    return await service.create(context.db, context.settings, caller, project_id, body)
+    return await saving.create(context.db, context.settings, caller, project_id, body)
 
 
 @router.get("/preview")
@@ -67,7 +67,7 @@ async def change_schedule(
     context: ContextDep, caller: CallerDep, project_id: ProjectId, schedule_id: ScheduleId, body: CreateSchedule
 ) -> ScheduleView:
     """Replace it, for the future. From then on it runs with a connection of the caller."""
-    return await service.change(context.db, context.settings, caller, project_id, schedule_id, body)
+    return await saving.change(context.db, context.settings, caller, project_id, schedule_id, body)
 
 
 @router.delete("/{scheduleId}", status_code=status.HTTP_204_NO_CONTENT)

@@ -12,7 +12,7 @@ from gateway.connections.rows import Connection, CredentialVersion
 from gateway.projects.rows import Member
 from gateway.runs.rows import Run
 from gateway.runs.states import State
-from gateway.schedules import rounds, service
+from gateway.schedules import rounds, saving
 from gateway.schedules.rows import Firing, Schedule
 from gateway.schemas.schedules import CreateSchedule, ScheduleView
 from gateway.users.caller import Caller
@@ -50,7 +50,7 @@ class Office:
     async def create(self, expression: str = "0 * * * *", **more: Any) -> ScheduleView:
         caller = more.pop("caller", self.yard.caller)
         body = self.body(expression, **more)
-        return await service.create(self.db, self.settings, caller, self.yard.project_id, body)
+        return await saving.create(self.db, self.settings, caller, self.yard.project_id, body)
 
     async def pass_time(self, **length: float) -> None:
         """Turn the clock, without a look."""

@@ -11,8 +11,9 @@ from gateway.connections.rows import Connection, CredentialVersion
 from gateway.errors import Conflict
 from gateway.runs.rows import Run
 from gateway.runs.states import State
-from gateway.schedules import by_hand, rounds, service
+from gateway.schedules import by_hand, rounds, saving
 from gateway.schedules.rows import Firing, Schedule
+from gateway.schedules.sweep import sweep
 from gateway.schedules.words import Reason
 from gateway.schemas.schedules import FireNow
 from gateway.users.rows import User
@@ -74,7 +75,7 @@ async def test_a_gateway_that_dies_before_the_commit_leaves_nothing(office: Offi
 
     event.listen(office.db.engine.sync_engine, "commit", cut)
     with pytest.raises(RuntimeError, match="power failure"):
-        await rounds._transaction(office.db, office.settings, [made.schedule_id])
+        await rounds._transaction(office.db, office.settings, made.schedule_id)
     event.remove(office.db.engine.sync_engine, "commit", cut)
     assert await office.runs() == []
     assert await office.look() == 1
@@ -95,7 +96,7 @@ async def test_an_edit_after_the_clock_went_back_fires_nothing_twice(office: Off
     await office.later(hours=2)
     await office.later(hours=-2)
     body = office.body("0 */1 * * *", overlap_policy="allow")
-    await service.change(office.db, office.settings, office.yard.caller, office.yard.project_id, made.schedule_id, body)
+    await saving.change(office.db, office.settings, office.yard.caller, office.yard.project_id, made.schedule_id, body)
     for _ in range(3):
         await office.later(hours=1)
     times = [f.nominal_at for f in await office.firings(made.schedule_id) if f.run_id is not None]
@@ -237,6 +238,28 @@ async def test_what_is_no_longer_allowed_pauses_it_with_the_reason(office: Offic
     assert (schedule.state, schedule.reason) == ("PAUSED", reason)
     assert schedule.message
     assert await office.runs() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda o: o.set(Run, delete_requested_at=NOON), Reason.RUN_DELETED),
+        (lambda o: o.set(Connection, retired_at=NOON), Reason.CONNECTION_DROPPED),
+        (lambda o: o.member(None), Reason.NOT_A_MEMBER),
+        (lambda o: o.set(User, disabled_at=NOON), Reason.USER_DISABLED),
+    ],
+)
+async def test_what_is_gone_pauses_it_before_its_next_time(office: Office, change, reason) -> None:
+    made = await office.create(overlap_policy="queue")
+    await office.later(hours=1)
+    await office.later(hours=1)
+    assert await sweep(office.db, office.settings) == 0
+    await change(office)
+    assert await sweep(office.db, office.settings) == 1
+    schedule = await office.schedule(made.schedule_id)
+    assert (schedule.state, schedule.reason, schedule.due_at) == ("PAUSED", reason, None)
+    assert await office.history(made.schedule_id) == ["13:00 FIRED", "14:00 SKIPPED PAUSED"]
+    assert await sweep(office.db, office.settings) == 0
 
 
 async def test_a_login_that_ended_is_waited_for_within_the_grace_time(office: Office) -> None:

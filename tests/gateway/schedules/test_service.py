@@ -6,7 +6,7 @@ from gateway.connections.rows import Connection
 from gateway.errors import Conflict, Forbidden, InvalidInput, NotFound
 from gateway.projects.rows import Project
 from gateway.runs.rows import Run
-from gateway.schedules import by_hand, preview, service
+from gateway.schedules import by_hand, preview, saving, service
 from gateway.schemas.schedules import FireNow
 from tests.gateway.schedules.office import COMMIT, NOON, Office
 
@@ -97,8 +97,8 @@ async def test_an_edit_by_somebody_else_takes_their_connection(office: Office) -
     made = await office.create()
     caller, connection = await office.colleague("maintainer", "theirs")
     with pytest.raises(InvalidInput, match="connectionId: is required"):
-        await service.change(*doors(office, made.schedule_id, caller), office.body("30 * * * *"))
-    changed = await service.change(
+        await saving.change(*doors(office, made.schedule_id, caller), office.body("30 * * * *"))
+    changed = await saving.change(
         *doors(office, made.schedule_id, caller), office.body("30 * * * *", connection_id=connection)
     )
     assert (changed.run_as.name, changed.user.name) == ("maintainer", "owner")
@@ -112,7 +112,7 @@ async def test_a_researcher_changes_schedules_of_their_own_only(office: Office) 
     caller, connection = await office.colleague("researcher", "theirs")
     body = office.body(connection_id=connection)
     with pytest.raises(Forbidden, match="another's schedule"):
-        await service.change(*doors(office, made.schedule_id, caller), body)
+        await saving.change(*doors(office, made.schedule_id, caller), body)
     with pytest.raises(Forbidden, match="another's schedule"):
         await service.pause(office.db, caller, office.yard.project_id, made.schedule_id)
     own = await office.create(caller=caller, connection_id=connection, name="own")
@@ -161,17 +161,29 @@ async def test_an_edit_changes_the_future_only(office: Office) -> None:
     await office.later(hours=1)
     (run,) = await office.runs()
     await office.end(run.id)
-    await service.change(*doors(office, made.schedule_id), office.body("15 14 * * *", name="renamed"))
+    await saving.change(*doors(office, made.schedule_id), office.body("15 14 * * *", name="renamed"))
     assert [r.name for r in await office.runs()] == ["hourly 2026-03-02 13:00"]
     assert await office.later(hours=1, minutes=15) == 1
     assert await office.history(made.schedule_id) == ["13:00 FIRED", "14:15 FIRED"]
+
+
+async def test_an_edit_keeps_the_firing_that_waits(office: Office) -> None:
+    made = await office.create(overlap_policy="queue")
+    await office.later(hours=1)
+    await office.later(hours=1)
+    body = office.body("0 23 * * *", overlap_policy="queue")
+    await saving.change(*doors(office, made.schedule_id), body)
+    await office.end((await office.runs())[0].id)
+    assert await office.later(minutes=1) == 1
+    assert await office.history(made.schedule_id) == ["13:00 FIRED", "14:00 FIRED"]
+    assert (await office.schedule(made.schedule_id)).due_at == NOON.replace(hour=23)
 
 
 async def test_a_later_end_date_makes_it_active_again(office: Office) -> None:
     made = await office.create(end_date="2026-03-02T13:00")
     await office.later(hours=2)
     assert (await office.schedule(made.schedule_id)).state == "ENDED"
-    changed = await service.change(*doors(office, made.schedule_id), office.body(end_date="2026-03-02T15:00"))
+    changed = await saving.change(*doors(office, made.schedule_id), office.body(end_date="2026-03-02T15:00"))
     assert changed.state == "ACTIVE"
     (run,) = await office.runs() or [None]
     assert run is None
