@@ -70,7 +70,7 @@ class HostBackend:
         self._lagging: Counter[JobRef] = Counter()
         self._root = ""
         """The work directory as the site last named it; empty when it has to be asked."""
-        self._layouts: Together[Layout, Completed] = Together(self._lay_out_all)
+        self._layouts: Together[Layout, Completed] = Together(self._lay_out_all, seen_out=True)
         self._submits: dict[str, Together[Submit, Completed]] = {}
         """By the root of the attempts."""
 

@@ -274,7 +274,7 @@ start() { # ROOT SIZE WORD{SIZE} (RUN N K SIZE WORD{SIZE})...: the answers of su
   while [ ${#jobs[@]} -gt 0 ]; do finish; done
   [ -n "$reader" ] || return 0
   # At last, so that two commands never wait for each other.
-  for i in "${later[@]}"; do
+  for i in ${later[@]+"${later[@]}"}; do
     await_answer "${files[i]}"
     answer "$i" 0 "$REPLY" ''
   done
@@ -295,7 +295,7 @@ submit_command() { # of `start`: the first words name the program, behind `env -
   done
   words=("${words[@]:i}")
   # `unset` and `export` would evaluate what stands in brackets.
-  set -- "${drop[@]}" "${given[@]%%=*}"
+  set -- ${drop[@]+"${drop[@]}"} ${given[@]+"${given[@]%%=*}"}
   [ $# -eq 0 ] || [[ " $*" =~ ^(\ [A-Za-z_][A-Za-z0-9_]*)*$ ]] || usage "bad name of a variable: $*"
 }
 
@@ -313,7 +313,8 @@ begin() { # of `start`, INDEX: issues a submit, or answers why not
     exec 4<>"$file" 5<>"$file"
     printf '%16s' '' >&4
     printf '%1024s' '' >&5
-    run_submit "$attempt" "${own_words[@]:${spans[$1]%:*}:${spans[$1]#*:}}" >&4 2>&5 4>&- 5>&- </dev/null &
+    local from=${spans[$1]%:*} size=${spans[$1]#*:}
+    run_submit "$attempt" ${own_words[@]+"${own_words[@]:from:size}"} >&4 2>&5 4>&- 5>&- </dev/null &
     exec 4>&- 5>&-
     jobs+=("$1:$!")
   elif [ -n "$REPLY" ]; then
@@ -339,10 +340,12 @@ claim() { # FILE: we make it, with room for the answer. Fails with what hinders 
     [ ! -e "$1" ] && REPLY=$(make_once "$1" 2>&1) || return 1
   fi
   # Without room for the answer the command is not run at all.
-  if printf '%2048s' '' 2>/dev/null 1<>"$1" || REPLY=$(printf '%2048s' '' 2>&1 1<>"$1"); then return 0; fi
+  if make_room "$1" 2>/dev/null || REPLY=$(make_room "$1" 2>&1); then return 0; fi
   rm -f -- "$1"
   return 1
 }
+
+make_room() { printf '%2048s' '' 1<>"$1"; } # FILE. bash 5.2 takes `1<>` within `$( )` for `<>`
 
 make_once() { # FILE: of several that make it at once one succeeds
   local made=0
@@ -367,10 +370,15 @@ recorded() { # KIND FILE -> REPLY: `answer KIND CODE SIZE`, stdout of that size,
   {
     IFS= read -r -N 10 code
     IFS= read -r -N 6 _
-    IFS=' ' read -r -d '' -n 1008 out
+    IFS= read -r -d '' -n 1008 out
     IFS=' ' read -r -d '' -n 65536 err
   } 2>/dev/null <"$2"
   [[ $code =~ ^([0-9]+)\ *$'\n' ]] || return 1
+  # The room is full: what was said may be cut within the job's id, so that the last line does not count.
+  if [ ${#out} -eq 1008 ] && [[ $out != *' ' ]]; then
+    case $out in *$'\n'*) out=${out%$'\n'*} ;; *) out= ;; esac
+  fi
+  out=${out%"${out##*[! ]}"}
   REPLY="answer $1 ${BASH_REMATCH[1]} ${#out}"$'\n'"$out$err"
 }
 

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from backends.errors import BackendError
@@ -52,10 +53,12 @@ class Together(Generic[C, A]):
 
     A call waits only while `UNDER_WAY` acts are under way. A caller that is cancelled harms no other: the act goes on
     while one of its callers waits. An error that `act` raises is raised at each of its callers.
+    With `seen_out` the call of a cancelled caller returns when its act is over: what comes after it comes after that.
     """
 
-    def __init__(self, act: Callable[[Sequence[C]], Awaitable[Sequence[A]]]) -> None:
+    def __init__(self, act: Callable[[Sequence[C]], Awaitable[Sequence[A]]], *, seen_out: bool = False) -> None:
         self._act = act
+        self._seen_out = seen_out
         self._waiting: deque[_Waiting[C, A]] = deque()
         self._acts: list[_Act[C, A]] = []
         self._sending = False
@@ -69,6 +72,8 @@ class Together(Generic[C, A]):
             return await waiting.answer
         except asyncio.CancelledError:
             self._leave(waiting)
+            if self._seen_out and waiting.act is not None and waiting.act.task is not None:
+                await asyncio.wait({waiting.act.task})
             raise
 
     def _leave(self, waiting: _Waiting[C, A]) -> None:
@@ -95,6 +100,14 @@ class Together(Generic[C, A]):
                 member.act = act
             self._acts.append(act)
             act.task = asyncio.get_running_loop().create_task(self._run(act))
+            # Not in the task itself: one that is cancelled before it began never runs at all.
+            act.task.add_done_callback(partial(self._over, act))
+
+    def _over(self, act: _Act[C, A], _task: object) -> None:
+        self._acts.remove(act)
+        for member in act.members:
+            member.answer.cancel()  # there is one, unless the act was broken off
+        self._send_soon()
 
     def _take(self) -> list[_Waiting[C, A]]:
         """The calls of the next act, in the order they came."""
@@ -116,17 +129,10 @@ class Together(Generic[C, A]):
             for member, answer in zip(act.members, answers, strict=True):
                 if not member.answer.done():
                     member.answer.set_result(answer)
-        except asyncio.CancelledError:
-            for member in act.members:
-                member.answer.cancel()
-            raise
         except Exception as error:  # it belongs to the callers
             for member in act.members:
                 if not member.answer.done():
                     member.answer.set_exception(_own(error))
-        finally:
-            self._acts.remove(act)
-            self._send_soon()
 
 
 def _own(error: Exception) -> Exception:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backends.spec import Handle, JobRef
 from gateway.db.lease import want
 from gateway.db.session import Database
-from gateway.runs.lease import RunLease
+from gateway.runs.lease import RunLease, lock_runs
 from gateway.runs.manifest import new_manifest
 from gateway.runs.moves import Move, clear_conditions_of, move_on
 from gateway.runs.plan import Plan
@@ -88,7 +88,10 @@ class Onward:
         found: dict[uuid.UUID, Prepared] = {}
         async with self._db.transaction() as session:
             moved: dict[uuid.UUID, datetime | None] = {}
-            for commit in {item.plan.commit for item in items}:
+            commits = {item.plan.commit for item in items}
+            if len(commits) > 1:
+                await lock_runs(session, [item.lease for item in items])
+            for commit in commits:
                 held = [(item.run, item.lease, PLANNED) for item in items if item.plan.commit == commit]
                 moved |= await move_on(session, held, commit=commit)
             for item in (item for item in items if item.run.id in moved):

@@ -74,9 +74,9 @@ class Submission:
 
     async def preparing(self, run: Run, lease: RunLease) -> float | None:
         """Lay out the next attempt on the site; store its handle before anything is started."""
+        known = self._known.pop((run.id, lease.epoch), None)
         if run.cancel_requested_at is not None:
             return await self._cancelled(run, lease, "Cancelled before it was submitted.")
-        known = self._known.pop((run.id, lease.epoch), None)
         try:
             async with await self._turn(run, known):
                 if known is None and (known := await self._known_anew(run, lease)) is None:

@@ -73,6 +73,11 @@ async def still_held(session: AsyncSession, lease: RunLease) -> bool:
     return await session.scalar(query) is not None
 
 
+async def lock_runs(session: AsyncSession, leases: Sequence[RunLease]) -> None:
+    """Lock those that are ours in the order of their ids, as all do that change many: none waits for another then."""
+    await session.execute(select(Run.id).where(held_by(leases)).order_by(Run.id).with_for_update())
+
+
 async def free_runs(session: AsyncSession) -> None:
     """Make every lease abandoned now. Only for who is certain to be the one gateway of this database."""
     await session.execute(

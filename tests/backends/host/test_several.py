@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from backends.errors import BackendError, InvalidJob, SiteUnavailable
+from backends.errors import BackendError, InvalidJob, SiteUnavailable, SubmitUncertain
 from backends.host.backend import HostBackend
 from backends.host.local_shell import LocalShell
 from backends.host.shell import Completed
 from backends.host.together import AT_MOST
 from backends.reasons import Reason
+from backends.slurm.submission import Sbatch
 from backends.spec import Handle, JobRef, JobSpec
 from tests.backends.host.test_backend import Dialect, Host, host, small_disk
 
@@ -188,3 +189,55 @@ async def test_the_root_is_learned_and_forgotten_when_it_fails(host: Host, line:
     except BackendError:
         (second,) = await prepared(host, 1)
     assert second.location.startswith(f"{tmp_path}/two/work/")
+
+
+async def test_without_room_for_the_answer_nothing_is_submitted(host: Host, small_disk: Path, tmp_path: Path) -> None:
+    host.backend = HostBackend(LocalShell(), Dialect(), replace(host.site, work_directory=str(small_disk)))
+    handle = await host.prepared()
+    host.program("sbatch", f"echo call >>{tmp_path}/calls; echo 42")
+    with pytest.raises(OSError, match="space"):
+        Path(small_disk, "rest").write_bytes(bytes(1 << 20))
+    told = (await asyncio.gather(host.backend.start(handle), return_exceptions=True))[0]
+    assert not (tmp_path / "calls").exists(), f"sbatch was issued; told {told!r}"
+    assert isinstance(told, InvalidJob)
+    assert told.reason is Reason.DISK_FULL
+    Path(small_disk, "rest").unlink()
+    assert (await host.backend.start(handle)).id == "42", "nobody has claimed the command"
+
+
+class Slurms(Dialect):
+    def submit(self, tag: str) -> Sbatch:
+        return Sbatch(tag)
+
+
+@pytest.mark.parametrize("before", range(990, 1012, 3))
+async def test_an_id_that_is_cut_is_no_id(host: Host, before: int) -> None:
+    """A wrapper of the site says something of its own first."""
+    host.backend = HostBackend(LocalShell(), Slurms(), host.site)
+    handle = await host.prepared()
+    host.program("sbatch", f"printf '%{before}s\\n' notice; echo 7654321")
+    told = (await asyncio.gather(host.backend.start(handle), return_exceptions=True))[0]
+    assert told == JobRef("7654321", handle) or isinstance(told, SubmitUncertain)
+
+
+class SlowLine(LocalShell):
+    async def run(self, verb: str, *words: str, stdin: bytes = b"", time_limit: float = 60) -> Completed:
+        if verb == "layout":
+            await asyncio.sleep(0.5)
+        return await super().run(verb, *words, stdin=stdin, time_limit=time_limit)
+
+
+@pytest.mark.parametrize("others", [0, 1])
+async def test_a_prepare_that_was_cancelled_lays_nothing_out_any_more(host: Host, others: int) -> None:
+    """What is removed after it stays removed: the secrets of a cancelled run among them."""
+    backend = host.backend = HostBackend(SlowLine(), Dialect(), host.site)
+    specs = [replace(host.case.spec(), environment={"SECRET": "hush"}) for _ in range(1 + others)]
+    await backend.stage(specs[0].code)
+    tasks = [asyncio.create_task(backend.prepare(spec)) for spec in specs]
+    await asyncio.sleep(0.2)
+    tasks[0].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await tasks[0]
+    await backend.remove(Handle(specs[0].tag, ""), "run")
+    await asyncio.gather(*tasks[1:])
+    assert not Path(host.site.work_directory, specs[0].run_id).exists()

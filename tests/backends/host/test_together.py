@@ -132,3 +132,27 @@ async def test_who_is_cancelled_while_it_waits_is_not_sent(site: Site) -> None:
     assert await stays == "answer stays"
     assert site.acts[-1] == ["stays"]
     await asyncio.gather(*busy)
+
+
+async def test_callers_that_leave_before_their_act_began_leave_no_act_behind(site: Site) -> None:
+    site.going.set()
+    for n in range(UNDER_WAY + 1):
+        task = site.ask(f"{n}")
+        await asyncio.sleep(0)  # it asks; it is sent next
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    async with asyncio.timeout(5):
+        assert await site.ask("later") == "answer later"
+
+
+async def test_who_is_seen_out_leaves_when_its_act_is_over() -> None:
+    site = Site()
+    site.together = Together(site.act, seen_out=True)
+    one, other = await site.asked("one", "other")
+    one.cancel()
+    await site.settle()
+    assert not one.done()
+    site.going.set()
+    assert await other == "answer other"
+    await asyncio.wait({one})
+    assert one.cancelled()

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select, text, update
@@ -10,8 +11,9 @@ from sqlalchemy import func, select, text, update
 from backends.spec import Handle, JobRef
 from gateway import clock
 from gateway.db.lease import Lease
+from gateway.engine import onward as onward_module
 from gateway.engine.onward import Onward, new_attempt
-from gateway.runs.lease import RunLease, claim_runs
+from gateway.runs.lease import RunLease, claim_runs, renew_runs
 from gateway.runs.rows import Attempt, Event, Job, Manifest, Run
 from gateway.runs.states import State
 from gateway.tracking.rows import RunToken
@@ -155,6 +157,43 @@ async def test_a_burst_is_a_handful_of_transactions(yard: Yard) -> None:
     async with yard.db.reading() as session:
         moved = await session.scalar(select(func.count()).select_from(Event).where(Event.to_state == "PREPARING"))
     assert moved == 12
+
+
+@pytest.mark.parametrize("database_url", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True)
+async def test_a_burst_of_several_commits_and_a_renewal_do_not_wait_for_each_other(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = await claimed(yard, 2)
+    plans = [await yard.context.planner.plan(run) for run, _ in pairs]
+    commits = list({"1" * 40, "2" * 40})  # in the order in which they are gone through
+    plans = [replace(plans[0], commit=commits[1]), replace(plans[1], commit=commits[0])]
+    moved = asyncio.Event()
+    move_on = onward_module.move_on
+
+    async def slow(*given: Any, **values: Any) -> Any:
+        done = await move_on(*given, **values)
+        moved.set()
+        await asyncio.sleep(0.3)
+        return done
+
+    monkeypatch.setattr(onward_module, "move_on", slow)
+    onward = Onward(yard.db)
+    planned = asyncio.gather(*(onward.planned(r, x, p) for (r, x), p in zip(pairs, plans, strict=True)))
+    await moved.wait()
+    async with yard.db.transaction() as session:
+        await renew_runs(session, [lease for _, lease in pairs], 60)
+    assert None not in await planned
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_nothing_is_kept_of_a_run_that_is_cancelled_on_its_way(yard: Yard) -> None:
+    ((run, lease),) = await claimed(yard, 1)
+    engine = await yard.engine(start=False)
+    async with yard.db.transaction() as session:
+        await session.execute(update(Run).where(Run.id == run.id).values(cancel_requested_at=clock.now()))
+    await engine._steps(run, lease)
+    assert (await yard.run(run.id)).state == "CANCELLED"
+    assert engine._submission._known == {}
 
 
 async def _commits(yard: Yard) -> int:
