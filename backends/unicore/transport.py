@@ -11,7 +11,6 @@
 - An unset `verify` means that any certificate is good. Here the client is ours.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -67,9 +66,6 @@ class Channel:
             timeout=httpx.Timeout(REPLY_SECONDS, connect=CONNECT_SECONDS),
         )
         self._session = Session(self.base, self._client, credentials)
-        self._turns = asyncio.Semaphore(CONNECTIONS)
-        """Requests wait here and not in the client's own pool, which looks at all of them at each answer, and gives up
-        one that waits long."""
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -120,7 +116,7 @@ class Channel:
         wanted = {**BYTES, "Range": f"bytes={first}-{last}"}
         async for attempt in self._attempts():
             with told_by(self.base, path):
-                async with self._turns, self._streamed(path, attempt.headers | wanted, seconds) as response:
+                async with self._streamed(path, attempt.headers | wanted, seconds) as response:
                     if attempt.again(response):
                         continue
                     if response.is_error:
@@ -141,10 +137,9 @@ class Channel:
         async for attempt in self._attempts():
             content = body() if body is not None else None
             with told_by(self.base, path):
-                async with self._turns:
-                    response = await self._client.request(
-                        method, self.base + path, headers=attempt.headers | own, content=content, **more
-                    )
+                response = await self._client.request(
+                    method, self.base + path, headers=attempt.headers | own, content=content, **more
+                )
             if attempt.again(response):
                 continue
             self._session.hears(response)

@@ -13,7 +13,12 @@ from backends.errors import AuthenticationFailed
 from backends.spec import Credential
 from backends.unicore.credentials import choice, header, preferences, unmet
 
-NOW = datetime.now(UTC)
+
+def now() -> datetime:
+    """Not that of the import: tokens end while the tests before this one go on."""
+    return datetime.now(UTC)
+
+
 CLIENT = {
     "role": {"selected": "user", "availableRoles": ["user", "admin"]},
     "xlogin": {"UID": "alice1", "availableUIDs": ["alice1"], "group": "proj1", "availableGroups": ["proj1", "proj2"]},
@@ -25,16 +30,16 @@ def choosing(**chosen: str) -> Credential:
 
 
 def test_a_password_of_any_characters() -> None:
-    said = header(Credential(1, "password", "älice", "pä:ß"), NOW).get_auth_header()
+    said = header(Credential(1, "password", "älice", "pä:ß"), now()).get_auth_header()
     assert base64.b64decode(said.removeprefix("Basic ")).decode() == "älice:pä:ß"
-    said = header(Credential(1, "password", "alice", "a:b"), NOW).get_auth_header()
+    said = header(Credential(1, "password", "alice", "a:b"), now()).get_auth_header()
     assert base64.b64decode(said.removeprefix("Basic ")) == b"alice:a:b"
 
 
 def test_a_token() -> None:
-    assert header(Credential(1, "token", None, "abc"), NOW).get_auth_header() == "Bearer abc"
-    assert header(Credential(1, "oidc", None, "abc"), NOW).get_auth_header() == "Bearer abc"
-    assert header(Credential(1, "none"), NOW).get_auth_header() is None
+    assert header(Credential(1, "token", None, "abc"), now()).get_auth_header() == "Bearer abc"
+    assert header(Credential(1, "oidc", None, "abc"), now()).get_auth_header() == "Bearer abc"
+    assert header(Credential(1, "none"), now()).get_auth_header() is None
 
 
 @pytest.mark.parametrize(
@@ -52,7 +57,7 @@ def test_a_token() -> None:
 def test_a_key_signs_a_token_of_its_own(kind: str, form: str, algorithm: str) -> None:
     key = asyncssh.generate_private_key(kind)
     credential = Credential(1, "ssh-key", "alice", key.export_private_key(form).decode())
-    token = header(credential, NOW).get_auth_header().removeprefix("Bearer ")
+    token = header(credential, now()).get_auth_header().removeprefix("Bearer ")
     public = key.convert_to_public().export_public_key("pkcs8-pem")
     values = jwt.decode(token, public, algorithms=[algorithm])
     assert (values["sub"], values["iss"], values["etd"]) == ("alice", "alice", "false")
@@ -61,19 +66,19 @@ def test_a_key_signs_a_token_of_its_own(kind: str, form: str, algorithm: str) ->
 
 def test_a_key_signs_by_the_clock_of_the_site() -> None:
     key = asyncssh.generate_private_key("ssh-ed25519").export_private_key().decode()
-    tomorrow = NOW + timedelta(days=1)
+    tomorrow = now() + timedelta(days=1)
     token = header(Credential(1, "ssh-key", "alice", key), tomorrow).get_auth_header().removeprefix("Bearer ")
     assert jwt.decode(token, options={"verify_signature": False})["iat"] == int(tomorrow.timestamp())
 
 
 def test_a_key_that_cannot_sign_is_told_without_showing_it() -> None:
     with pytest.raises(AuthenticationFailed) as refused:
-        header(Credential(1, "ssh-key", "alice", "-----BEGIN PRIVATE KEY-----\nsecret\n"), NOW)
+        header(Credential(1, "ssh-key", "alice", "-----BEGIN PRIVATE KEY-----\nsecret\n"), now())
     assert "secret" not in refused.value.message
     other = x25519.X25519PrivateKey.generate()
     pem = other.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()).decode()
     with pytest.raises(AuthenticationFailed, match="Give one of kind Ed25519, RSA or ECDSA"):
-        header(Credential(1, "ssh-key", "alice", pem), NOW)
+        header(Credential(1, "ssh-key", "alice", pem), now())
 
 
 def test_what_was_chosen_is_one_header() -> None:
