@@ -83,7 +83,11 @@ class UnicoreBackend:
             if look.started and not laid(there):
                 raise refused_early(look)
             if not laid(there):
-                await preparation.fill(directory, there)
+                try:
+                    await preparation.fill(directory, there)
+                except JobNotFound as error:
+                    message = "The site forgot the job that was just prepared; it is made anew."
+                    raise SiteUnavailable(message, text=error.text) from None
             return handle
 
     def _handle(self, tag: str, job: str) -> Handle:

@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 IDLE_SECONDS = 0.5
 TOGETHER_SECONDS = 0.02
 HOUSEKEEPING_SECONDS = 300.0
+STOP_SECONDS = 1.0
+"""How long a round that is under way may go on when the engine stops, so that no transaction is broken off."""
 ON_ITS_WAY = (State.CREATED, State.PREPARING)
 """Both are one long step: code is fetched, and brought to the site."""
 BROKEN = "The gateway could not do the next step of this run and tries again; its operator finds why in its log."
@@ -91,6 +93,8 @@ class Engine:
         self._loops: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
         self._fires = False
+        self._stopping = False
+        self._acting = 0
 
     async def start(self) -> None:
         if self.parts.settings.embedded:
@@ -112,6 +116,10 @@ class Engine:
 
     async def stop(self) -> None:
         """Steps are broken off where they are; their leases are given back, so that another gateway goes on at once."""
+        self._stopping = True
+        until = asyncio.get_running_loop().time() + STOP_SECONDS
+        while self._acting and asyncio.get_running_loop().time() < until:  # noqa: ASYNC110  it is over in a moment
+            await asyncio.sleep(0.005)
         tasks = [*self._loops, *self._work]
         held, ticks = list(self._leases.values()), list(self._ticks.values())
         for task in tasks:
@@ -136,13 +144,16 @@ class Engine:
     async def _forever(self, act: Callable[[], Awaitable[bool | None]], seconds: float) -> None:
         """Call `act` for ever; it returns True when there may be more to do at once."""
         failures = 0
-        while True:
+        while not self._stopping:
+            self._acting += 1
             try:
                 more = await act()
                 failures = 0
             except Exception:  # the loop outlives any fault of the database
                 log.exception("a round of the engine failed")
                 more, failures = False, failures + 1
+            finally:
+                self._acting -= 1
             if more:
                 continue
             pause = seconds if failures == 0 else back_off(failures, 0.5, 30.0)

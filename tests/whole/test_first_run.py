@@ -110,8 +110,15 @@ def test_states_and_details_stand_in_mlflow(workshop: Workshop) -> None:
     login = {"Authorization": workshop.gateway.http.headers["Authorization"]}
     address = f"{workshop.gateway.url}/tracking/api/2.0/mlflow/"
 
+    def in_mlflow() -> str | None:
+        found: str | None = workshop.run(run["runId"])["mlflowRunId"]
+        return found
+
+    # MLflow is told of a run that ended before in its own time.
+    mlflow_run_id = wait_for(in_mlflow, 30)
+
     def told() -> dict[str, Any] | None:
-        asked = {"run_id": run["mlflowRunId"]}
+        asked = {"run_id": mlflow_run_id}
         there: dict[str, Any] = httpx.get(f"{address}runs/get", params=asked, headers=login).json()["run"]
         return there if there["info"]["status"] == "FINISHED" else None
 
@@ -119,6 +126,6 @@ def test_states_and_details_stand_in_mlflow(workshop: Workshop) -> None:
     tags = {t["key"]: t["value"] for t in there["data"]["tags"]}
     assert tags["mantik.commit"] == run["commit"]
     assert tags["mantik.jobId"] == run["job"]["siteJobId"]
-    asked = {"run_id": run["mlflowRunId"], "path": "mantik"}
+    asked = {"run_id": mlflow_run_id, "path": "mantik"}
     files = httpx.get(f"{address}artifacts/list", params=asked, headers=login).json()["files"]
     assert {f["path"] for f in files} == {"mantik/job.sh", "mantik/backend-config.json"}

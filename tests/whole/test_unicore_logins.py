@@ -1,5 +1,7 @@
 """Logins at a real UNICORE/X of each version, the whole way: keys, tokens that end, and what a user chooses."""
 
+import uuid
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,7 @@ def plain_gateway(folder: Path) -> Iterator[GatewayProcess]:
 
 @pytest.fixture(scope="module")
 def logins(plain_gateway: GatewayProcess, folder: Path) -> Workshop:
-    return Workshop(plain_gateway, make_repository(folder / "logins-code", {"MLproject": MLPROJECT}))
+    return Workshop(plain_gateway, make_repository(folder / f"logins-code-{uuid.uuid4()}", {"MLproject": MLPROJECT}))
 
 
 class Account:
