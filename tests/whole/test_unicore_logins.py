@@ -1,7 +1,6 @@
 """Logins at a real UNICORE/X of each version, the whole way: keys, tokens that end, and what a user chooses."""
 
 import uuid
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
