@@ -26,6 +26,7 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_immediate)
+            event.listen(self.engine.sync_engine, "invalidate", _roll_back_first)
         else:
             event.listen(self.engine.sync_engine, "checkin", _note_use)
             event.listen(self.engine.sync_engine, "checkout", self._ping_after_quiet)
@@ -74,6 +75,14 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _roll_back_first(connection: Any, _record: object, _error: object) -> None:
+    """A task that is cancelled within a statement leaves it open, and a connection that is closed with an open
+    statement keeps its transaction, and with it the lock of the writer, until both are collected."""
+    rollback = connection.driver_connection.rollback()
+    rollback.send(None)  # its first step hands it to the thread of the connection, before the close
+    rollback.close()
 
 
 def _begin_immediate(connection: Any) -> None:
