@@ -5,7 +5,8 @@ packages. Times are scaled: what took 130 s there takes `SILENCE` here.
   and the file lands elsewhere.
 - A range that begins beyond the end of the file is never answered.
 - A job that left no exit code is RUNNING for `SILENCE` more, then FAILED; `details` tell its state in Slurm at once.
-- Killed at the wrong moment the server submits a job twice, both copies in one directory (`double`).
+- Killed at the wrong moment the server submits a job twice, both copies in one directory (`double`): the second when it
+  is up again, so the first is past the fence by then.
 - Its status follows that of Slurm by `LAG`.
 - A job that has a notification URL is told of there when it runs and when it has ended, with a token that the server's
   key signed.
@@ -118,6 +119,8 @@ class RemoteFake:
 
     async def _run(self, job: Job, copies: int) -> None:
         for _ in range(copies):
+            while job.copies and (job.directory / "ticket").exists():
+                await asyncio.sleep(0.02)
             self.numbers += 1
             job.copies.append(SlurmJob(self.numbers, await self._launch(job, self.numbers)))
         for other in job.copies[:-1]:

@@ -60,8 +60,9 @@ def test_requeued(centre: OwnSite, faults: Workshop) -> None:
     lose_node(centre, jobs[1])
     for run_id, job in zip(runs, jobs, strict=True):
         wait_for(lambda run_id=run_id: "QUEUED" in states(faults, run_id)[1:], 30, explain(faults, run_id))
-        # Slurm lets a requeued job wait; an operator may not.
-        centre.slurm("scontrol", "update", f"jobid={job}", "starttime=now")
+        # Slurm lets a requeued job wait for minutes; an operator may not. Within the second of the requeue its daemon
+        # takes the job for one already killed, and it ends with code 1 before it begins.
+        centre.slurm("scontrol", "update", f"jobid={job}", "starttime=now+2")
         faults.until(run_id, "RUNNING")
         centre.go(run_id)
     for run_id, job in zip(runs, jobs, strict=True):
