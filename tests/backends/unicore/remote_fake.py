@@ -119,7 +119,7 @@ class RemoteFake:
 
     async def _run(self, job: Job, copies: int) -> None:
         for _ in range(copies):
-            while job.copies and (job.directory / "ticket").exists():
+            while job.copies and (job.directory / "ticket").exists():  # noqa: ASYNC110  another process: no event
                 await asyncio.sleep(0.02)
             self.numbers += 1
             job.copies.append(SlurmJob(self.numbers, await self._launch(job, self.numbers)))
