@@ -135,6 +135,9 @@ class JobSpec:
     """Tokens and secrets: written as they are into a file of mode 0600, never into the script."""
     notify: str = field(default="", repr=False)
     """URL at which the site may tell of the job's changes, see `backends.backend.Notified`; empty for none."""
+    untried: bool = False
+    """Nobody is known to have called `prepare` for this attempt before, so that nothing of it needs to be looked for.
+    Where that is wrong, after a pause of a gateway, what is made twice is still started once."""
 
     @property
     def tag(self) -> str:

@@ -50,6 +50,13 @@ async def test_preparing_twice_and_at_once_gives_one_handle_and_starts_nothing(b
         assert (await one.find(spec.tag)).refs == ()
 
 
+async def test_an_untried_attempt_is_found_again_by_who_looks(backend_case: BackendCase) -> None:
+    spec = backend_case.spec()
+    async with backend_case.open() as one, backend_case.open() as two:
+        handle = await backend_case.prepared(one, replace(spec, untried=True))
+        assert await two.prepare(spec) == handle
+
+
 async def test_the_code_lies_beside_the_attempt(backend_case: BackendCase) -> None:
     spec = backend_case.spec()
     async with backend_case.open() as backend:

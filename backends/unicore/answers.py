@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import aiohttp
 import httpx
 
 from backends.errors import InvalidJob, JobNotFound, SiteUnavailable
@@ -31,12 +32,25 @@ def told_by(base: str, path: str) -> Iterator[None]:
     where = f"{base}{path}"
     try:
         yield
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
-        raise SiteUnavailable(_unreached(base, error), text=str(error)) from None
-    except httpx.TimeoutException:
-        raise ReplyLost(f"{where} did not answer in time.") from None
-    except httpx.HTTPError as error:
-        raise ReplyLost(f"The connection to {where} broke: {error or type(error).__name__}.") from None
+    except (httpx.HTTPError, aiohttp.ClientError) as error:
+        if _never_left(error):
+            raise SiteUnavailable(_unreached(base, error), text=str(error)) from None
+        if isinstance(error, httpx.TimeoutException) and not _broken(error):
+            raise ReplyLost(f"{where} did not answer in time.") from None
+        raise ReplyLost(f"The connection to {where} broke: {str(error) or type(error).__name__}.") from None
+
+
+def _never_left(error: Exception) -> bool:
+    """Whether there surely was no connection for the request."""
+    unsent = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+    return isinstance(error, unsent) and not _broken(error)
+
+
+def _broken(error: Exception) -> bool:
+    """A connection that breaks under a request is a ConnectTimeout for httpx-aiohttp 0.2.0; its cause tells."""
+    cause = error.__cause__
+    named = isinstance(cause, (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError))
+    return isinstance(cause, aiohttp.ClientConnectionError) and not named
 
 
 def is_refusal(response: httpx.Response) -> bool:

@@ -102,7 +102,7 @@ class Directory:
         if isinstance(data, Path):
             await self._channel.upload(self._url(path), _parts(data), data.stat().st_size)
         else:
-            await self._channel.upload(self._url(path), _once(data), len(data))
+            await self._channel.upload(self._url(path), data, len(data))
 
     async def make_private(self, path: str) -> None:
         """Mode 0600. Raises InvalidJob when the site does not do it: then no secret may lie there."""
@@ -127,13 +127,6 @@ class Directory:
             except ServerError:
                 await self.stat(path)  # raises JobNotFound when that was why
                 raise
-
-
-def _once(data: bytes) -> Body:
-    async def body() -> AsyncIterator[bytes]:
-        yield data
-
-    return body
 
 
 def _parts(file: Path) -> Body:

@@ -79,8 +79,8 @@ class Preparation:
 
         A job that the server forgot meanwhile (it was killed) is made anew: it never started, for nobody has its
         handle yet. Raises InvalidJob when it asks for more than the site's own limits, before it leaves."""
-        for _ in range(TRIES):
-            found = await self._jobs.tagged(self._spec.tag)
+        for n in range(TRIES):
+            found = () if n == 0 and self._spec.untried else await self._jobs.tagged(self._spec.tag)
             try:
                 if found:
                     job = found[0][0]

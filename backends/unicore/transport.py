@@ -8,7 +8,8 @@
   that an empty file is stored without an error. Here one task logs in, and the body is made anew.
 - It forgets the session when an answer does not name it (404 does not), and logs in again for every stream.
 - `get_stream` does not look at the status: the text of an error would come back as the file.
-- An unset `verify` means that any certificate is good. Here the client is ours.
+- An unset `verify` means that any certificate is good. Here the client is ours: httpx, which pyunicore wants, over
+  aiohttp, for its own pool takes three times the CPU (encode/httpx issue 3215), and a gateway brings many small files.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -18,6 +19,7 @@ from datetime import datetime
 from typing import Any
 
 import httpx
+from httpx_aiohttp import HttpxAiohttpClient
 
 from backends.backend import CredentialSource
 from backends.errors import InvalidJob, SiteUnavailable
@@ -31,9 +33,11 @@ SESSION_ENDED = 432
 ATTEMPTS = 3
 CONNECTIONS = 8
 CONNECT_SECONDS, REPLY_SECONDS = 10.0, 60.0
+TURN_SECONDS = 600.0
+"""How long a request may wait for one of the connections, when very many are to be sent at once."""
 BYTES = {"Accept": "application/octet-stream"}
 
-Body = Callable[[], AsyncIterator[bytes]]
+Body = bytes | Callable[[], AsyncIterator[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +64,10 @@ class Channel:
             message = f"Site {site.name}: its url must begin with https:// and end with /rest/core."
             raise InvalidJob(message, reason=Reason.INVALID_CONFIG)
         self.base = site.url.rstrip("/")
-        self._client = httpx.AsyncClient(
+        self._client: httpx.AsyncClient = HttpxAiohttpClient(
             verify=tls_context(site),
             limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
-            timeout=httpx.Timeout(REPLY_SECONDS, connect=CONNECT_SECONDS),
+            timeout=httpx.Timeout(REPLY_SECONDS, connect=CONNECT_SECONDS, pool=TURN_SECONDS),
         )
         self._session = Session(self.base, self._client, credentials)
 
@@ -114,10 +118,12 @@ class Channel:
         """Bytes `first` to `last` of a file, both of which must be there: beyond the end a site in remote mode never
         answers, and one of its threads is lost. A server that sends more than was asked for is cut."""
         wanted = {**BYTES, "Range": f"bytes={first}-{last}"}
-        async for attempt in self._attempts():
+        for n in range(ATTEMPTS):
+            attempt = await self._attempt(n)
             with told_by(self.base, path):
                 async with self._streamed(path, attempt.headers | wanted, seconds) as response:
                     if attempt.again(response):
+                        self._session.left(attempt.login)
                         continue
                     if response.is_error:
                         await response.aread()
@@ -134,26 +140,25 @@ class Channel:
 
     async def _send(self, method: str, path: str, *, body: Body | None = None, **more: Any) -> httpx.Response:
         own = more.pop("headers", {})
-        async for attempt in self._attempts():
-            content = body() if body is not None else None
+        for n in range(ATTEMPTS):
+            attempt = await self._attempt(n)
+            content = body() if callable(body) else body
             with told_by(self.base, path):
                 response = await self._client.request(
                     method, self.base + path, headers=attempt.headers | own, content=content, **more
                 )
             if attempt.again(response):
+                self._session.left(attempt.login)
                 continue
             self._session.hears(response)
             await self._checked(response, attempt.login, path)
             return response
         raise AssertionError  # the last attempt returns or raises
 
-    async def _attempts(self) -> AsyncIterator["_Attempt"]:
+    async def _attempt(self, n: int) -> _Attempt:
         """By the session; by a new one, when the first has ended; and by the credential, for a server keeps so few
         sessions of one user that others may have ended ours again."""
-        for n in range(ATTEMPTS):
-            attempt = _Attempt(await self._session.entered(), last=n == ATTEMPTS - 1)
-            yield attempt
-            self._session.left(attempt.login)
+        return _Attempt(await self._session.entered(), last=n == ATTEMPTS - 1)
 
     async def _checked(self, response: httpx.Response, login: Login, path: str) -> None:
         """Raises what the answer means, and AuthenticationFailed when a refusal is that of our login."""

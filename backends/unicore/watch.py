@@ -37,6 +37,8 @@ SILENT = timedelta(seconds=30)
 go on for two minutes after the batch system killed a job."""
 DETAILS_EVERY = timedelta(seconds=60)
 NO_DETAILS_EVERY = timedelta(minutes=30)
+KEEP_AFTER, KEEP_AGAIN = timedelta(minutes=1), timedelta(hours=6)
+"""A burst of submissions has other questions than how long the site keeps a job; its own default is a day."""
 START_AGAIN = timedelta(seconds=5)
 """A server that was killed just after it took a start shows READY again; the start is repeated, the fence guards it."""
 
@@ -93,7 +95,7 @@ class Watch:
         told = ref in self._told
         self._told.discard(ref)
         if seen is None:
-            seen = Seen(changed_at=now)
+            seen = Seen(first_at=now, changed_at=now)
             await self._first(job, seen)
         else:
             if told:
@@ -210,7 +212,9 @@ class Watch:
             seen.ready_since = now
 
     async def _keep(self, job: str, seen: Seen, now: datetime) -> None:
-        if seen.look is None or (seen.kept_at is not None and now - seen.kept_at < timedelta(hours=6)):
+        if seen.look is None or (seen.kept_at is not None and now - seen.kept_at < KEEP_AGAIN):
+            return
+        if seen.first_at is None or now - seen.first_at < KEEP_AFTER:
             return
         if await self.jobs.keep(job, seen.look):
             seen.kept_at = now

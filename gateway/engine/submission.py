@@ -75,13 +75,14 @@ class Submission:
     async def preparing(self, run: Run, lease: RunLease) -> float | None:
         """Lay out the next attempt on the site; store its handle before anything is started."""
         known = self._known.pop((run.id, lease.epoch), None)
+        untried = known is not None
         if run.cancel_requested_at is not None:
             return await self._cancelled(run, lease, "Cancelled before it was submitted.")
         try:
             async with await self._turn(run, known):
                 if known is None and (known := await self._known_anew(run, lease)) is None:
                     return None  # another has the run
-                handle = await self._laid_out(run, known)
+                handle = await self._laid_out(run, known, untried)
         except NoTurn:
             return NEXT_TURN_SECONDS
         except _Unwanted:
@@ -115,10 +116,10 @@ class Submission:
             session.add(row)
         return Prepared(manifest, attempt, site, token)
 
-    async def _laid_out(self, run: Run, known: Prepared) -> Handle:
+    async def _laid_out(self, run: Run, known: Prepared, untried: bool) -> Handle:
         environment = job_environment(self.parts.settings, run, known.site, known.token)
         spec = await self._spec(run, known.manifest, known.attempt, environment)
-        spec = replace(spec, notify=address(self.parts, known.site, run.id, known.attempt.n))
+        spec = replace(spec, notify=address(self.parts, known.site, run.id, known.attempt.n), untried=untried)
         backend = await self.parts.sites.backend(_connection(run))
         return await self._while_wanted(run, _lay_out(backend, spec))
 

@@ -1,11 +1,13 @@
 """`mantik schedules create`."""
 
+from typing import Any
+
 import click
 
 from gateway.cli.asking import command_line, gateway, project_option
 from gateway.cli.groups import Command
 from gateway.cli.output import output_option, show
-from gateway.cli.schedules.choice import given, policy_options, timing_options
+from gateway.cli.schedules.choice import chosen, policy_options, timing_options
 from gateway.cli.text import plain
 
 
@@ -23,43 +25,19 @@ def command(
     name: str,
     run: str,
     cron: str,
-    zone: str | None,
-    start: str | None,
-    end: str | None,
-    connection: str | None,
-    account: str | None,
-    overlap: str | None,
-    misfire: str | None,
-    misfire_most: int | None,
-    grace: int | None,
-    max_failures: int | None,
-    consent: str | None,
     follow_branch: bool,
     paused: bool,
     project: str | None,
     output: str,
+    **options: Any,
 ) -> None:
     """Repeat a run by the clock; prints the schedule's id."""
     from gateway.schemas.schedules import CreateSchedule
 
     with gateway(project) as client:
-        options = given(
-            time_zone=zone,
-            start_date=start,
-            end_date=end,
-            connection_id=client.connections.get(connection).connection_id if connection else None,
-            compute_budget_account=account,
-            overlap_policy=overlap,
-            misfire_policy=misfire,
-            misfire_most=misfire_most,
-            grace_seconds=grace,
-            max_failures=max_failures,
-            follow_branch_consent=consent,
-        )
         found = client.runs.get(run).run_id
-        body = CreateSchedule(
-            name=name, run_id=found, cron_expression=cron, follow_branch=follow_branch, enabled=not paused, **options
-        )
+        fields = chosen(client, options) | {"run_id": found, "follow_branch": follow_branch, "enabled": not paused}
+        body = CreateSchedule(name=name, cron_expression=cron, **fields)
         made = client.schedules.create(body)
     show(made, output, lambda: str(made.schedule_id))
     if made.in_words:

@@ -7,7 +7,7 @@ import click
 from gateway.cli.asking import gateway
 from gateway.cli.groups import Command
 from gateway.cli.output import output_option, show
-from gateway.cli.schedules.choice import given, policy_options, schedule_argument, timing_options
+from gateway.cli.schedules.choice import chosen, policy_options, schedule_argument, timing_options
 
 if TYPE_CHECKING:
     from gateway.schemas.schedules import ScheduleView
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @schedule_argument
 @click.option("--name", help="Its new name.")
 @click.option("--run", help="Another run to repeat, by id or name.")
-@click.option("--cron", metavar="EXPRESSION", help="Five fields, e.g. '30 2 * * 1-5', or @daily.")
+@click.option("--cron", "cron_expression", metavar="EXPRESSION", help="Five fields, e.g. '30 2 * * 1-5', or @daily.")
 @timing_options
 @policy_options
 @click.option("--no-start", is_flag=True, help="Take the start date away.")
@@ -27,24 +27,11 @@ if TYPE_CHECKING:
 def command(
     schedule: str,
     project: str | None,
-    name: str | None,
     run: str | None,
-    cron: str | None,
-    zone: str | None,
-    start: str | None,
-    end: str | None,
-    connection: str | None,
-    account: str | None,
-    overlap: str | None,
-    misfire: str | None,
-    misfire_most: int | None,
-    grace: int | None,
-    max_failures: int | None,
-    consent: str | None,
     no_start: bool,
     no_end: bool,
-    follow_branch: bool | None,
     output: str,
+    **options: Any,
 ) -> None:
     """Change a schedule, for the future; what is not given stays.
 
@@ -54,23 +41,9 @@ def command(
 
     with gateway(project) as client:
         found = client.schedules.get(schedule)
-        changes = given(
-            name=name,
-            run_id=client.runs.get(run).run_id if run else None,
-            cron_expression=cron,
-            time_zone=zone,
-            start_date=start,
-            end_date=end,
-            connection_id=client.connections.get(connection).connection_id if connection else None,
-            compute_budget_account=account,
-            overlap_policy=overlap,
-            misfire_policy=misfire,
-            misfire_most=misfire_most,
-            grace_seconds=grace,
-            max_failures=max_failures,
-            follow_branch_consent=consent,
-            follow_branch=follow_branch,
-        )
+        changes = chosen(client, options)
+        if run:
+            changes["run_id"] = client.runs.get(run).run_id
         gone = [field for field, taken in (("start_date", no_start), ("end_date", no_end)) if taken]
         body = CreateSchedule.model_validate(_as_it_is(found) | changes | dict.fromkeys(gone))
         made = client.schedules.replace(found.schedule_id, body)

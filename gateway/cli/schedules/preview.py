@@ -21,9 +21,9 @@ from gateway.cli.values import usage
 def command(
     schedule: str | None,
     cron: str | None,
-    zone: str | None,
-    start: str | None,
-    end: str | None,
+    time_zone: str | None,
+    start_date: str | None,
+    end_date: str | None,
     count: int,
     project: str | None,
     output: str,
@@ -34,13 +34,14 @@ def command(
     """
     if (schedule is None) == (cron is None):
         raise usage("Give either SCHEDULE or --cron.")
-    if schedule is not None and (zone or start or end):
+    if schedule is not None and (time_zone or start_date or end_date):
         raise usage("--zone, --start and --end go with --cron; a schedule has its own.")
     with gateway(project) as client:
         if schedule is not None:
             found = client.schedules.preview(schedule, count)
         else:
-            found = client.schedules.preview_of(cron or "", zone or "UTC", start=start, end=end, count=count)
+            when = {"start": start_date, "end": end_date}
+            found = client.schedules.preview_of(cron or "", time_zone or "UTC", count=count, **when)
     rows = [(f.local, f"{f.at:%Y-%m-%d %H:%M}", f.note) for f in found.firings]
     show(found, output, lambda: table(("LOCAL", "UTC", "NOTE"), rows))
     words = f": {found.in_words}" if found.in_words else ""

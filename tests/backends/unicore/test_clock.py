@@ -8,7 +8,7 @@ import pytest
 
 from backends.contract import Prints
 from backends.spec import EvidenceSource, Phase
-from backends.unicore import session
+from backends.unicore import session, watch
 from tests.backends.unicore.proxy import Proxy, proxied
 from tests.contract.test_unicore import UnicoreCase
 from tests.site_fixtures import UnicoreSite
@@ -35,6 +35,7 @@ async def test_a_clock_that_is_a_day_off_changes_nothing(
             return datetime.now(UTC) + timedelta(days=days)
 
     monkeypatch.setattr(session, "datetime", Turned)
+    monkeypatch.setattr(watch, "KEEP_AFTER", timedelta())
     before = datetime.now(UTC) - MOMENT
     async with case.open() as backend:
         spec = case.spec(Prints("done\n"), environment={"PreRunCommandOnLoginNode": ["sleep 1; echo ready"]})
@@ -47,6 +48,8 @@ async def test_a_clock_that_is_a_day_off_changes_nothing(
     for at in (status.submitted_at, status.ended_at):
         assert at is not None
         assert before < at < datetime.now(UTC) + MOMENT
-    for kept in (json.loads(r.body) for r in proxy.seen if r.method == "PUT" and r.path.endswith(f"/jobs/{ref.id}")):
+    asked = [json.loads(r.body) for r in proxy.seen if r.method == "PUT" and r.path.endswith(f"/jobs/{ref.id}")]
+    assert asked
+    for kept in asked:
         until = datetime.strptime(kept["terminationTime"], "%Y-%m-%dT%H:%M:%S%z")
         assert abs(until - datetime.now(UTC) - timedelta(days=30)) < MOMENT

@@ -14,6 +14,7 @@ from backends.contract import Links, Prints, WaitsFor
 from backends.errors import AuthenticationFailed, InvalidJob, JobNotFound, SiteUnavailable, SubmitUncertain
 from backends.reasons import Reason
 from backends.spec import Credential, Handle, JobRef, JobSpec, Phase, Result
+from backends.unicore import watch
 from tests.backends.slurm.ssh.credentials import Credentials
 from tests.backends.unicore.proxy import Proxy, proxied
 from tests.contract.test_unicore import UnicoreCase
@@ -46,15 +47,27 @@ def asking(case: UnicoreCase, resources: dict[str, object], account: str = "proj
 # ---------------------------------------------------------------- replies and uploads
 
 
-async def test_a_job_whose_creation_was_not_answered_is_found_and_used(case: UnicoreCase, proxy: Proxy) -> None:
+@pytest.mark.parametrize("untried", [False, True])
+async def test_a_job_whose_creation_was_not_answered_is_found_and_used(
+    case: UnicoreCase, proxy: Proxy, untried: bool
+) -> None:
     proxy.fault("POST", "/jobs", lose_reply=True)
-    spec = case.spec()
+    spec = replace(case.spec(), untried=untried)
     async with case.open() as backend:
         ref = await backend.start(await case.prepared(backend, spec))
         await case.until(backend, ref, Phase.ENDED)
         assert [job.id for job in (await backend.find(spec.tag)).refs] == [ref.id]
         assert await case.starts(backend, ref.handle) == 1
     assert proxy.count("POST", "/jobs") == 1
+
+
+@pytest.mark.parametrize("untried", [False, True])
+async def test_nothing_is_looked_for_of_an_attempt_that_nobody_tried(
+    case: UnicoreCase, proxy: Proxy, untried: bool
+) -> None:
+    async with case.open() as backend:
+        await case.prepared(backend, replace(case.spec(), untried=untried))
+    assert proxy.count("GET", "/jobs") == (0 if untried else 1)
 
 
 async def test_a_start_that_was_not_answered_is_one_start(case: UnicoreCase, proxy: Proxy) -> None:
@@ -348,12 +361,21 @@ async def test_a_job_that_was_deleted_behind_our_back_is_missing(case: UnicoreCa
         assert (await backend.poll([unknown]))[unknown].phase is Phase.MISSING
 
 
-async def test_job_and_directory_are_kept_for_as_long_as_somebody_looks(case: UnicoreCase, proxy: Proxy) -> None:
+async def test_job_and_directory_are_kept_for_as_long_as_somebody_looks(
+    case: UnicoreCase, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked_to_keep() -> list[dict[str, str]]:
+        return [json.loads(r.body) for r in proxy.seen if r.method == "PUT" and r.path.endswith(f"/jobs/{ref.id}")]
+
     async with case.open() as backend:
         ref = await case.started(backend, WaitsFor("go"))
+        await backend.poll([ref])
+        await backend.poll([ref])
+        assert not asked_to_keep(), "not in the first minute, which may be one of many submissions"
+        monkeypatch.setattr(watch, "KEEP_AFTER", timedelta())
         for _ in range(5):
             await backend.poll([ref])
-        asked = [json.loads(r.body) for r in proxy.seen if r.method == "PUT" and r.path.endswith(f"/jobs/{ref.id}")]
+        asked = asked_to_keep()
         assert len(asked) == 1
         ends = datetime.strptime(asked[0]["terminationTime"], "%Y-%m-%dT%H:%M:%S%z")
         assert ends > datetime.now(UTC) + timedelta(days=29)

@@ -1,8 +1,12 @@
 """A run on its whole way, and the ends it can come to."""
 
-from backends.errors import InvalidJob
+import pytest
+
+from backends.errors import InvalidJob, SiteUnavailable
 from backends.fake import FakeJob, Killed
+from backends.fake.backend import FakeBackend
 from backends.reasons import Reason
+from backends.spec import Handle, JobSpec
 from gateway.runs.states import State
 from tests.gateway.engine.yard import Yard
 
@@ -134,3 +138,18 @@ async def test_a_directory_that_is_gone_after_the_end_is_said(yard: Yard) -> Non
     run = await yard.until_quiet(run_id)
     assert run.state == State.FINISHED
     assert set(await yard.conditions(run_id)) == {"FILES_GONE"}
+
+
+async def test_only_the_first_prepare_of_an_attempt_is_untried(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare, asked = FakeBackend.prepare, []
+
+    async def noted(self: FakeBackend, spec: JobSpec) -> Handle:
+        asked.append((spec.attempt, spec.untried))
+        return await prepare(self, spec)
+
+    monkeypatch.setattr(FakeBackend, "prepare", noted)
+    yard.site.faults.add("prepare", SiteUnavailable("The reply was lost."), when="after")
+    run_id = await yard.submit()
+    await yard.engine()
+    assert (await yard.until_quiet(run_id)).state == State.FINISHED
+    assert asked == [(1, True), (1, False)]
