@@ -37,6 +37,7 @@ class Seen:
     no_details: bool = False
     ready_since: datetime | None = None
     first_at: datetime | None = None
+    asked_at: datetime | None = None
     kept_at: datetime | None = None
     looked_at_files: bool = False
     """Whether the directory was what the last sweep asked for."""

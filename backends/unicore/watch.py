@@ -37,6 +37,9 @@ SILENT = timedelta(seconds=30)
 go on for two minutes after the batch system killed a job."""
 DETAILS_EVERY = timedelta(seconds=60)
 NO_DETAILS_EVERY = timedelta(minutes=30)
+PACES = {False: (0.05, timedelta(seconds=30)), True: (0.02, timedelta(seconds=5))}
+"""A job (that has begun: True) is asked about after so large a share of the time in which it showed nothing new, and
+after so long at the latest: one that waited for an hour need not be asked every two seconds because others change."""
 KEEP_AFTER, KEEP_AGAIN = timedelta(minutes=1), timedelta(hours=6)
 """A burst of submissions has other questions than how long the site keeps a job; its own default is a day."""
 START_AGAIN = timedelta(seconds=5)
@@ -95,11 +98,14 @@ class Watch:
         told = ref in self._told
         self._told.discard(ref)
         if seen is None:
-            seen = Seen(first_at=now, changed_at=now)
+            seen = Seen(first_at=now, changed_at=now, asked_at=now)
             await self._first(job, seen)
         else:
             if told:
                 seen.changed_at, seen.looked_at_files, seen.life_signs = now, True, 0
+            elif not _due(seen, now):
+                return seen
+            seen.asked_at = now
             await (self._running if seen.begun else self._waiting)(job, seen, now)
         if seen.look is not None and seen.look.status == FAILED and seen.details is None:
             await self._details(job, seen, now)
@@ -218,3 +224,11 @@ class Watch:
             return
         if await self.jobs.keep(job, seen.look):
             seen.kept_at = now
+
+
+def _due(seen: Seen, now: datetime) -> bool:
+    if seen.asked_at is None or seen.changed_at is None:
+        return True
+    share, most = PACES[seen.begun]
+    # A clock that was turned makes it due.
+    return abs(now - seen.asked_at) >= min(most, share * abs(now - seen.changed_at))

@@ -15,6 +15,7 @@ from backends.reasons import Reason
 from backends.spec import Credential, Handle, Phase, Result, Site
 from backends.unicore import kind, watch
 from tests.backends.slurm.ssh.credentials import Credentials
+from tests.backends.unicore import remote_fake as remote_fake_module
 from tests.backends.unicore.certificate import self_signed
 from tests.backends.unicore.listener import listener
 from tests.backends.unicore.remote_fake import BEYOND, Job, RemoteFake, remote_fake
@@ -154,6 +155,25 @@ async def test_a_log_that_shrank_between_two_looks_is_not_asked_for_beyond_its_e
         log.write_bytes(b"01")
         assert await backend.read(status.ref.handle, "mantik.log", 5, 100) == b""
         assert await backend.read(status.ref.handle, "mantik.log", 1, 100) == b"1"
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_job_that_shows_nothing_new_is_asked_about_ever_more_seldom(
+    backend_case: RemoteCase, monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    monkeypatch.setattr(remote_fake_module, "LAG", 0.1 if begun else 60)
+    async with backend_case.open() as backend:
+        ref = await backend_case.started(backend, WaitsFor("go"))
+        shown = await backend_case.until(backend, ref, Phase.RUNNING if begun else Phase.QUEUED)
+        monkeypatch.setitem(watch.PACES, begun, (1000.0, timedelta(seconds=1)))
+        await backend.poll([ref])
+        asked = len(backend_case.there.asked)
+        for _ in range(3):
+            assert (await backend.poll([ref]))[ref].phase is shown.phase
+        assert len(backend_case.there.asked) == asked
+        await asyncio.sleep(1)
+        await backend.poll([ref])
+        assert len(backend_case.there.asked) > asked
 
 
 async def test_what_the_server_tells_makes_the_next_look_one_at_the_status(backend_case: RemoteCase) -> None:
