@@ -24,6 +24,7 @@ from gateway.secrets.keys import load_keys, signing_key
 from gateway.secrets.vault import Vault
 from gateway.settings import Settings
 from gateway.sites import service as sites
+from gateway.subscriptions.messengers import messengers_of
 from gateway.tracking.client import TrackingClient
 from gateway.tracking.server import MlflowServer
 from gateway.users.caller import Caller
@@ -75,6 +76,7 @@ async def assembled(settings: Settings) -> AsyncIterator[Gateway]:
             tracking=tracking,
             planner=planner,
             issuers=issuers,
+            messengers=messengers_of(settings),
         )
         first_login = await _first_login(context)
         engine = _engine(context)
@@ -94,7 +96,7 @@ async def _rotate(db: Database, vault: Vault) -> None:
 def _engine(context: Context) -> Engine:
     sites_open = Sites(context.db, context.vault, context.issuers)
     doors = (context.settings, context.db, sites_open, context.planner, context.blobs, context.tracking)
-    return Engine(Parts(new_owner(), *doors))
+    return Engine(Parts(new_owner(), *doors, messengers=context.messengers))
 
 
 async def _tracking(settings: Settings, stack: AsyncExitStack) -> TrackingClient:

@@ -10,6 +10,7 @@ from gateway.runs.plan import Planner
 from gateway.secrets.notification import Told
 from gateway.secrets.vault import Vault
 from gateway.settings import Settings
+from gateway.subscriptions.messengers import Messengers
 from gateway.tracking.client import TrackingClient
 from gateway.users.passwords import Passwords
 from gateway.users.tokens import AccessTokens
@@ -33,6 +34,7 @@ class Context:
     tracking: TrackingClient
     planner: Planner
     issuers: TokenIssuers = field(default_factory=TokenIssuers)
+    messengers: Messengers = field(default_factory=Messengers)
     engine: Wakeable | None = None
     """The `gateway.engine.engine.Engine` of this process; None where none runs."""
     passwords: Passwords = field(default_factory=Passwords)

@@ -83,6 +83,25 @@ class Settings(BaseSettings):
         description="Hosts of OIDC issuers that connections may name, separated by commas, whatever their addresses; "
         "empty: any whose addresses are all public.",
     )
+    allowed_webhook_hosts: Words = Field(
+        default=(),
+        description="Hosts that notifications may be sent to as webhooks, separated by commas, whatever their "
+        "addresses; a loopback address named here is taken with http as well. Empty: any whose addresses are all "
+        "public, with https.",
+    )
+    smtp_host: str = Field(default="", description="Mail server for notifications; empty: none are sent as mail.")
+    smtp_port: int = Field(default=587, ge=1, le=65535, description="Port of the mail server.")
+    smtp_security: Annotated[Literal["starttls", "tls", "none"], BeforeValidator(_lower)] = Field(
+        default="starttls", description="How the mail server is spoken to: starttls, tls (from the first byte) or none."
+    )
+    smtp_user: str = Field(default="", description="Login at the mail server; empty: none.")
+    smtp_password_file: Path | None = Field(
+        default=None, description="File with the password of that login; read at each use."
+    )
+    mail_from: str = Field(default="", description="Sender of mail, e.g. mantik@example.org.")
+    allowed_mail_domains: Words = Field(
+        default=(), description="Domains that notifications may be mailed to, separated by commas; empty: any."
+    )
     local_git_allowed: bool = Field(
         default=False, description="Whether code repositories may be paths on the gateway's machine."
     )
@@ -153,6 +172,16 @@ class Settings(BaseSettings):
         if not self.public_url:
             host = f"[{self.host}]" if ":" in self.host else self.host
             object.__setattr__(self, "public_url", f"http://{host}:{self.port}")
+        return self
+
+    @model_validator(mode="after")
+    def _mail(self) -> Self:
+        if self.smtp_host and "@" not in self.mail_from:
+            raise ValueError("MANTIK_MAIL_FROM: give the sender of mail, e.g. mantik@example.org.")
+        if self.smtp_user and self.smtp_password_file is None:
+            raise ValueError("MANTIK_SMTP_PASSWORD_FILE: give the file with the password of MANTIK_SMTP_USER.")
+        if self.smtp_user and self.smtp_security == "none":
+            raise ValueError("MANTIK_SMTP_SECURITY: a password goes over TLS only; set starttls or tls.")
         return self
 
     @property

@@ -41,7 +41,7 @@ class BackendCase(ABC):
 
     kind: BackendKind
     site: Site
-    patience: float = 30.0
+    patience: float = 60.0
     account: str | None = None
 
     def __init__(self, folder: Path) -> None:

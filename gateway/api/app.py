@@ -14,11 +14,13 @@ from gateway.api.routers import (
     connections,
     experiments,
     members,
+    models,
     notifications,
     projects,
     runs,
     schedules,
     sites,
+    subscriptions,
     tokens,
     tracking,
     users,
@@ -39,8 +41,10 @@ ROUTERS = (
     code,
     runs,
     schedules,
+    models,
     sites,
     connections,
+    subscriptions,
     notifications,
 )
 
@@ -59,6 +63,7 @@ def create_app(context: Context) -> FastAPI:
     app.state.followers = Followers()
     app.state.rate_limit = RateLimit(context.settings.requests_per_minute)
     app.state.notification_limit = RateLimit(notifications.PER_MINUTE)
+    app.state.test_limit = RateLimit(subscriptions.TESTS_PER_MINUTE)
     app.state.tracking_limit = RateLimit(context.settings.tracking_requests_per_minute)
     problems.install(app)
     shape = {"model": Problem, "content": {problems.MEDIA_TYPE: {}}}

@@ -4,12 +4,14 @@ COMMANDS = {
     "Work": {
         "runs": "Submit runs, follow, list, describe, cancel and delete them.",
         "schedules": "Repeat runs by the clock; preview, pause, fire and edit.",
+        "models": "Register what a run trained; describe, download, rename.",
         "configs": "Check compute backend configs.",
     },
     "Set up": {
         "login": "Log in at the gateway.",
         "logout": "Forget the login on this machine.",
         "connections": "Your own access to sites and to git.",
+        "notifications": "Be told of failed runs, lost logins and paused schedules.",
         "projects": "Projects: their members share repositories and runs.",
         "experiments": "Experiment repositories (MLflow experiments).",
         "code": "Code repositories (git).",
@@ -41,6 +43,6 @@ def summaries() -> dict[str, str]:
 def page() -> str:
     parts = [_TOP]
     for title, commands in COMMANDS.items():
-        lines = [f"  {name:<12} {text}" for name, text in commands.items()]
+        lines = [f"  {name:<13} {text}" for name, text in commands.items()]
         parts.append("\n".join([f"{title}:", *lines]) + "\n")
     return "\n".join([*parts, _END])

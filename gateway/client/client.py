@@ -14,6 +14,7 @@ from gateway.client.project import AsyncProject, Project
 from gateway.client.retries import Retries
 from gateway.client.session import Session
 from gateway.client.sites import AsyncConnections, AsyncSites, Connections, Sites
+from gateway.client.subscriptions import AsyncSubscriptions, Subscriptions
 from gateway.client.users import AsyncUsers, Users
 from gateway.schemas.projects import CreateProject, ProjectView
 from gateway.schemas.users import Me
@@ -39,7 +40,7 @@ def _default_project(given: Ref | None) -> Ref | None:
 class Client:
     """A gateway at `api_url` (or MANTIK_API_URL), as the user of MANTIK_USERNAME and MANTIK_PASSWORD, of `mantik
     login`, or of a `token`. Errors are the classes of `gateway.errors`. `project` (or MANTIK_PROJECT_ID), an id or a
-    name, is the one that `runs`, `schedules`, `experiments`, `code` and `members` belong to."""
+    name, is the one that `runs`, `schedules`, `models`, `experiments`, `code` and `members` belong to."""
 
     def __init__(
         self,
@@ -57,11 +58,12 @@ class Client:
         self.projects: Listing[ProjectView, CreateProject] = Listing(self._driver, PROJECT, at("/projects"))
         self.sites = Sites(self._driver)
         self.connections = Connections(self._driver)
+        self.subscriptions = Subscriptions(self._driver)
         self.tokens = ApiTokens(self._driver)
         self.users = Users(self._driver)
         here = self.project(_default_project(project))
         self.runs, self.experiments, self.code = here.runs, here.experiments, here.code
-        self.members, self.schedules = here.members, here.schedules
+        self.members, self.schedules, self.models = here.members, here.schedules, here.models
 
     @property
     def api_url(self) -> str:
@@ -116,11 +118,12 @@ class AsyncClient:
         self.projects: AsyncListing[ProjectView, CreateProject] = AsyncListing(self._driver, PROJECT, at("/projects"))
         self.sites = AsyncSites(self._driver)
         self.connections = AsyncConnections(self._driver)
+        self.subscriptions = AsyncSubscriptions(self._driver)
         self.tokens = AsyncApiTokens(self._driver)
         self.users = AsyncUsers(self._driver)
         here = self.project(_default_project(project))
         self.runs, self.experiments, self.code = here.runs, here.experiments, here.code
-        self.members, self.schedules = here.members, here.schedules
+        self.members, self.schedules, self.models = here.members, here.schedules, here.models
 
     @property
     def api_url(self) -> str:

@@ -4,9 +4,11 @@ from gateway.client.flow import Flow
 from gateway.client.names import Kind, Place, Ref, find_id
 from gateway.client.session import Session
 from gateway.errors import InvalidInput
+from gateway.schemas.models import ModelView
 from gateway.schemas.projects import CodeView, ExperimentView, ProjectView
 from gateway.schemas.schedules import ScheduleView
 from gateway.schemas.sites import ConnectionView, SiteView
+from gateway.schemas.subscriptions import SubscriptionView
 from gateway.schemas.users import ApiTokenView, UserDetails
 
 PROJECT = Kind("project", ProjectView, lambda p: p.project_id, lambda p: p.name, "mantik projects list")
@@ -25,6 +27,10 @@ CONNECTION = Kind(
     "connection", ConnectionView, lambda c: c.connection_id, lambda c: c.connection_name, "mantik connections list"
 )
 SCHEDULE = Kind("schedule", ScheduleView, lambda s: s.schedule_id, lambda s: s.name, "mantik schedules list")
+SUBSCRIPTION = Kind(
+    "notification", SubscriptionView, lambda s: s.subscription_id, lambda s: s.name, "mantik notifications list"
+)
+MODEL = Kind("model", ModelView, lambda m: m.model_id, lambda m: m.name, "mantik models list")
 TOKEN = Kind("token", ApiTokenView, lambda t: t.token_id, lambda t: t.name, "mantik tokens list")
 USER = Kind("user", UserDetails, lambda u: u.user_id, lambda u: u.name, "mantik users list")
 

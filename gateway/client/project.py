@@ -4,6 +4,7 @@ from gateway.client.drivers import AsyncDriver, Driver
 from gateway.client.kinds import CODE, EXPERIMENT, of_project
 from gateway.client.listings import AsyncListing, Listing
 from gateway.client.members import AsyncMembers, Members
+from gateway.client.models import AsyncModels, Models
 from gateway.client.names import Ref
 from gateway.client.runs import AsyncRuns, Runs
 from gateway.client.schedules import AsyncSchedules, Schedules
@@ -11,7 +12,7 @@ from gateway.schemas.projects import CodeView, CreateCode, CreateExperiment, Exp
 
 
 class Project:
-    """Its members, experiment repositories, code repositories, runs and schedules."""
+    """Its members, experiment repositories, code repositories, runs, schedules and models."""
 
     def __init__(self, driver: Driver, ref: Ref | None) -> None:
         session = driver.session
@@ -22,6 +23,7 @@ class Project:
         self.members = Members(driver, of_project(session, ref, "/members"))
         self.runs = Runs(driver, of_project(session, ref, "/runs"))
         self.schedules = Schedules(driver, of_project(session, ref, "/schedules"))
+        self.models = Models(driver, of_project(session, ref, "/models/trained"))
 
 
 class AsyncProject:
@@ -36,3 +38,4 @@ class AsyncProject:
         self.members = AsyncMembers(driver, of_project(session, ref, "/members"))
         self.runs = AsyncRuns(driver, of_project(session, ref, "/runs"))
         self.schedules = AsyncSchedules(driver, of_project(session, ref, "/schedules"))
+        self.models = AsyncModels(driver, of_project(session, ref, "/models/trained"))

@@ -20,10 +20,14 @@ from gateway.engine.notices import Notices
 from gateway.engine.orphans import SWEEP_SECONDS, Orphans
 from gateway.engine.parts import Parts, back_off
 from gateway.engine.poller import PREFIX, Poller
+from gateway.engine.postman import ROUND_SECONDS, Postman
 from gateway.engine.sites import NoTurn, SitePaused
 from gateway.engine.submission import AGAIN, NEXT_TURN_SECONDS, ON, RELEASED, Submission
 from gateway.engine.tracker import Tracker
 from gateway.errors import GatewayError
+from gateway.models.sweep import SWEEP_SECONDS as REGISTRY_SECONDS
+from gateway.models.sweep import sweep as sweep_registry
+from gateway.models.upkeep import Upkeep
 from gateway.runs.intake import KEPT
 from gateway.runs.lease import RunLease, claim_runs, free_runs, release_run, renew_runs, still_held
 from gateway.runs.moves import no_contact
@@ -39,8 +43,6 @@ log = logging.getLogger(__name__)
 IDLE_SECONDS = 0.5
 TOGETHER_SECONDS = 0.02
 HOUSEKEEPING_SECONDS = 300.0
-STOP_SECONDS = 1.0
-"""How long a round that is under way may go on when the engine stops, so that no transaction is broken off."""
 ON_ITS_WAY = (State.CREATED, State.PREPARING)
 """Both are one long step: code is fetched, and brought to the site."""
 BROKEN = "The gateway could not do the next step of this run and tries again; its operator finds why in its log."
@@ -82,6 +84,8 @@ class Engine:
         self._poller = Poller(parts, logs)
         self._notices = Notices(parts, self._poller)
         self._orphans = Orphans(parts)
+        self._models = Upkeep(parts.db, parts.tracking)
+        self._postman = Postman(parts, self._spawn)
         self._at_once = at_once
         self._long_at_once = long_at_once
         """Long steps leave room for the others: a cancel is never behind the commands of other users."""
@@ -94,7 +98,6 @@ class Engine:
         self._wake = asyncio.Event()
         self._fires = False
         self._stopping = False
-        self._acting = 0
 
     async def start(self) -> None:
         if self.parts.settings.embedded:
@@ -109,6 +112,9 @@ class Engine:
             "orphans": (self._orphans.sweep, SWEEP_SECONDS),
             "tracking": (self._tracking, IDLE_SECONDS),
             "schedules": (self._schedules, IDLE_SECONDS),
+            "models": (self._models.turn, IDLE_SECONDS),
+            "registry": (self._registry, REGISTRY_SECONDS),
+            "messages": (self._postman.round, ROUND_SECONDS),
             "renewal": (self._renew, self._lease_seconds / 4),
             "housekeeping": (self._housekeeping, HOUSEKEEPING_SECONDS),
         }
@@ -117,11 +123,8 @@ class Engine:
     async def stop(self) -> None:
         """Steps are broken off where they are; their leases are given back, so that another gateway goes on at once."""
         self._stopping = True
-        until = asyncio.get_running_loop().time() + STOP_SECONDS
-        while self._acting and asyncio.get_running_loop().time() < until:  # noqa: ASYNC110  it is over in a moment
-            await asyncio.sleep(0.005)
         tasks = [*self._loops, *self._work]
-        held, ticks = list(self._leases.values()), list(self._ticks.values())
+        held, ticks = list(self._leases.values()), self._named()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -145,15 +148,12 @@ class Engine:
         """Call `act` for ever; it returns True when there may be more to do at once."""
         failures = 0
         while not self._stopping:
-            self._acting += 1
             try:
                 more = await act()
                 failures = 0
             except Exception:  # the loop outlives any fault of the database
                 log.exception("a round of the engine failed")
                 more, failures = False, failures + 1
-            finally:
-                self._acting -= 1
             if more:
                 continue
             pause = seconds if failures == 0 else back_off(failures, 0.5, 30.0)
@@ -326,18 +326,26 @@ class Engine:
             self.wake()
         return done.more
 
+    async def _registry(self) -> None:
+        await sweep_registry(self.parts.db, self.parts.tracking)
+
     async def _renew(self) -> None:
         # Apart, for others lock runs and named leases in either order: together they could wait for each other.
         async with self.parts.db.transaction() as session:
-            for lease in list(self._ticks.values()):
+            for lease in self._named():
                 await renew_named(session, lease, self._lease_seconds)
         async with self.parts.db.transaction() as session:
             await renew_runs(session, list(self._leases.values()), self._lease_seconds)
+
+    def _named(self) -> list[NamedLease]:
+        """The named leases that are held, in the order in which all lock them who lock many."""
+        return sorted([*self._ticks.values(), *self._postman.held.values()], key=lambda lease: lease.name)
 
     async def _housekeeping(self) -> None:
         async with self.parts.db.transaction() as session:
             await session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < clock.now() - KEPT))
         await retirement.sweep(self.parts.db, self.parts.sites.vault)
         await sweep_schedules(self.parts.db, self.parts.settings)
+        await self._postman.sweep()
         await self.parts.sites.close_idle()
         await sweep(self.parts.db, self.parts.settings, self.parts.planner)

@@ -1,12 +1,13 @@
 """What every part of the engine works with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.db.session import Database
 from gateway.engine.sites import Sites
 from gateway.logs.blobs import BlobStore
 from gateway.runs.plan import Planner
 from gateway.settings import Settings
+from gateway.subscriptions.messengers import Messengers
 from gateway.tracking.client import TrackingClient
 
 DAY = 86400.0
@@ -25,6 +26,7 @@ class Parts:
     planner: Planner
     blobs: BlobStore
     tracking: TrackingClient
+    messengers: Messengers = field(default_factory=Messengers)
 
 
 def back_off(failures: int, least: float = 2.0, most: float = 300.0) -> float:

@@ -9,6 +9,7 @@ from gateway.audit.service import record
 from gateway.db.paging import fetch
 from gateway.db.session import Database
 from gateway.errors import Conflict
+from gateway.models.rows import TrainedModel
 from gateway.projects.access import require, role_of
 from gateway.projects.rows import Member, Project
 from gateway.repositories.rows import CodeRepository, ExperimentRepository
@@ -74,6 +75,9 @@ async def remove(db: Database, caller: Caller, project_id: UUID) -> None:
                 "A project that has had runs stays, because what they cost is kept.",
                 next_step="Remove its members and make it private instead.",
             )
+        models = select(TrainedModel.id).where(TrainedModel.project_id == project_id).limit(1)
+        if (await session.scalars(models)).one_or_none() is not None:
+            raise Conflict("A project that has models stays.", next_step="Unregister them first: mantik models list")
         for table in (Member, Preview, CodeRepository, ExperimentRepository):
             await session.execute(delete(table).where(table.project_id == project_id))
         await session.delete(project)

@@ -13,6 +13,7 @@ class Access(NamedTuple):
 
 
 ANYBODY = Access("anybody")
+LINK = Access("whoever has its link, for an hour")
 SITE = Access("the site of one attempt, by its secret address")
 LOGIN = Access("needs no login, and fails without a right password")
 USER = Access("any user")
@@ -74,6 +75,15 @@ ROLES: dict[str, Access] = {
     "pauseSchedule": Access("maintainer", more=OWN_SCHEDULES),
     "resumeSchedule": Access("the owner of its connection"),
     "fireNow": Access("researcher", more="; with another's schedule by a connection of their own"),
+    "listModels": Access("guest"),
+    "registerModel": Access("researcher"),
+    "showModel": Access("guest"),
+    "renameModel": Access("researcher"),
+    "unregisterModel": Access("researcher"),
+    "downloadModel": Access("reporter"),
+    "showModelImage": Access("reporter"),
+    "buildModelImage": Access("researcher"),
+    "downloadModelImage": LINK,
     "listSites": USER,
     "createSite": ADMIN,
     "scanHostKeys": ADMIN,
@@ -87,4 +97,11 @@ ROLES: dict[str, Access] = {
     "deleteConnection": OWN,
     "checkConnection": OWN,
     "renewCredential": OWN,
+    "listSubscriptions": OWN,
+    "createSubscription": OWN,
+    "showSubscription": OWN,
+    "changeSubscription": OWN,
+    "deleteSubscription": OWN,
+    "testSubscription": OWN,
+    "listDeliveries": OWN,
 }

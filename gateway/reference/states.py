@@ -6,6 +6,7 @@ from backends.backend import DUPLICATE_EXIT_CODE, NO_FENCE_EXIT_CODE, REVOKED_EX
 from backends.reasons import Reason
 from gateway.cli.failures import EXIT_CODES
 from gateway.errors import GatewayError
+from gateway.models.words import MEANINGS, Status
 from gateway.reference.markdown import code, table
 from gateway.reference.meanings import CONDITIONS, LASTING, NOT_GIVEN, OTHER_CODES, REASONS, STATES
 from gateway.runs.states import OF_LIVE_RUNS, REPORTED_TRANSITIONS, TRANSITIONS, ConditionName, State, mlflow_status
@@ -32,6 +33,9 @@ _REASONS = """\
 ## Reasons
 
 Each run that is FAILED or CANCELLED has one, with a sentence and, where there are any, the site's own words.
+"""
+_MODELS = """\
+## Status of a model
 """
 _ERRORS = """\
 ## Errors of the API
@@ -61,6 +65,9 @@ def page() -> str:
         "",
         _REASONS,
         table(("reason", "meaning"), reasons),
+        "",
+        _MODELS,
+        table(("status", "meaning"), ((f"`{s}`", MEANINGS[s]) for s in Status)),
         "",
         _ERRORS,
         table(("code", "HTTP status", "exit code", "class", "meaning"), _errors()),

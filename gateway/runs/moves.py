@@ -15,6 +15,7 @@ from gateway.db.lease import later
 from gateway.runs.lease import RunLease, held_by
 from gateway.runs.rows import Condition, Event, Run
 from gateway.runs.states import FINAL, NO_CONTACT, REPORTED_TRANSITIONS, TRANSITIONS, ConditionName, State
+from gateway.subscriptions.words import EventName
 from gateway.users.caller import Caller
 
 _ENTERED = {
@@ -27,6 +28,8 @@ _ENTERED = {
 
 _BEFORE_THE_SITE = frozenset({State.PREPARING, State.SUBMITTING})
 """MLflow is told nothing of these: its run is made when the job is queued, or by the job's first call."""
+_OF_CONDITIONS: Mapping[ConditionName, EventName] = {ConditionName.NEEDS_LOGIN: EventName.NEEDS_LOGIN}
+"""What subscribers are told of a condition that is new."""
 QUEUED_TOLD_AFTER = 2.0
 """A job that starts at once is told of once; and many that are submitted together reach the site first."""
 
@@ -72,7 +75,8 @@ async def move(
     assert isinstance(changed, CursorResult)  # noqa: S101  what an UPDATE returns
     if changed.rowcount == 0:
         return False
-    record(session, run.id, "state", to.text, dict(to.evidence), source=source, to=to.to, caller=caller)
+    told = _untold(to)
+    record(session, run.id, "state", to.text, dict(to.evidence), source=source, to=to.to, caller=caller, untold=told)
     return True
 
 
@@ -84,9 +88,9 @@ async def move_on(
     Returns those that were moved, and when their cancel was requested. `give_back` their leases too: the engine looks
     at them again when something is due, as a cancel is."""
     source, target = State(held[0][0].state), held[0][2].to
-    assert target not in FINAL  # noqa: S101  each end has values of its own
+    if target in FINAL or any((run.state, to.to) != (source, target) for run, _, to in held):
+        raise IllegalMove("only runs that go the same way, and not to their end, are moved together")
     for run, _, to in held:
-        assert (State(run.state), to.to) == (source, target)  # noqa: S101
         _check(run, source, to)
     if give_back:
         wanted = case((Run.cancel_requested_at.is_not(None), later(session, 0)), else_=Run.due_at)
@@ -143,6 +147,13 @@ def _check(run: Run, source: State, to: Move) -> None:
         raise IllegalMove(f"{to.to} with the reason {to.reason}")
 
 
+def _untold(to: Move) -> EventName | None:
+    """What subscribers are told of a move."""
+    if to.to is not State.FAILED:
+        return None
+    return EventName.RUN_LOST if to.reason == Reason.LOST else EventName.RUN_FAILED
+
+
 def _storable(text: str) -> str:
     """PostgreSQL stores no NUL, and a site may print one."""
     return text.replace("\0", "\ufffd")[:4000]
@@ -159,8 +170,10 @@ def record(
     to: State | None = None,
     caller: Caller | None = None,
     on_behalf_of: uuid.UUID | None = None,
+    untold: EventName | None = None,
 ) -> None:
-    """Append an event; without a caller the gateway itself is the actor."""
+    """Append an event; without a caller the gateway itself is the actor. `untold`: subscribers are told of it later,
+    which costs this transaction nothing."""
     session.add(
         Event(
             run_id=run_id,
@@ -173,6 +186,7 @@ def record(
             actor_id=caller.user_id if caller else None,
             token_id=caller.token_id if caller else None,
             on_behalf_of=on_behalf_of,
+            untold=untold,
         )
     )
 
@@ -200,7 +214,7 @@ async def set_conditions(session: AsyncSession, texts: Mapping[uuid.UUID, str], 
     made = [{"run_id": i, "name": name, "since": now, "text": _storable(texts[i])} for i in new]
     await session.execute(insert(Condition).values(made))
     for run_id in new:
-        record(session, run_id, "condition", f"{name}: {texts[run_id]}")
+        record(session, run_id, "condition", f"{name}: {texts[run_id]}", untold=_OF_CONDITIONS.get(name))
 
 
 async def no_contact(session: AsyncSession, run_id: uuid.UUID, name: ConditionName, text: str) -> None:
@@ -210,7 +224,7 @@ async def no_contact(session: AsyncSession, run_id: uuid.UUID, name: ConditionNa
     if there is None:
         turned = await session.scalar(update(Condition).where(*others).values(name=name).returning(Condition.name))
         if turned is not None:
-            record(session, run_id, "condition", f"{name}: {text}")
+            record(session, run_id, "condition", f"{name}: {text}", untold=_OF_CONDITIONS.get(name))
     await set_condition(session, run_id, name, text)
 
 

@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, UniqueConstraint, Uuid
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, UniqueConstraint, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gateway.db.base import Base, WithId
@@ -145,9 +145,17 @@ class Job(WithId, Base):
 
 
 class Event(Base):
-    """What happened to a run, with its evidence. Append-only."""
+    """What happened to a run, with its evidence. Append-only, but for `untold`."""
 
     __tablename__ = "events"
+    __table_args__ = (
+        Index(
+            "ix_events_untold",
+            "id",
+            sqlite_where=text("untold IS NOT NULL"),
+            postgresql_where=text("untold IS NOT NULL"),
+        ),
+    )
     id: Mapped[int] = mapped_column(BIG, primary_key=True)
     run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("runs.id"), index=True)
     time: Mapped[datetime]
@@ -160,6 +168,8 @@ class Event(Base):
     actor_id: Mapped[uuid.UUID | None]
     token_id: Mapped[uuid.UUID | None]
     on_behalf_of: Mapped[uuid.UUID | None]
+    untold: Mapped[str | None]
+    """What subscribers are to be told of it; None as soon as their deliveries are made, and of most events ever."""
 
 
 class Condition(Base):

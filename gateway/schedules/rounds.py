@@ -26,12 +26,14 @@ from gateway.runs.states import LIVE
 from gateway.schedules.case import Case, Decision, Open, Planned, paused
 from gateway.schedules.decision import decide
 from gateway.schedules.expression import read
+from gateway.schedules.happenings import happening
 from gateway.schedules.repeat import Made, Room, columns, insert_all, room, store
 from gateway.schedules.rows import Firing, Schedule
 from gateway.schedules.standing import Facts, Problem, Scheduled, facts_of, with_facts
 from gateway.schedules.timing import Timing, zone
 from gateway.schedules.words import CRON, Reason
 from gateway.settings import Settings
+from gateway.subscriptions.telling import tell
 
 log = logging.getLogger(__name__)
 AT_ONCE = 250
@@ -171,6 +173,7 @@ async def apply(session: AsyncSession, decisions: list[tuple[Decision, Facts]]) 
             _tell(session, decision)
         for run_id in decision.cancelled:
             await _cancel(session, decision.schedule, run_id)
+    await tell(session, [told for one in decisions if (told := happening(*one)) is not None])
 
 
 def row_of(firing: Planned) -> dict[str, Any]:

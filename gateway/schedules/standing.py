@@ -72,6 +72,7 @@ class Facts:
     run: Repeated
     code_uri: str | None
     connection_name: str
+    connection_version: int
     owner_name: str
     owner_is_admin: bool
     owner_disabled_at: datetime | None
@@ -107,6 +108,7 @@ def with_facts() -> "Select[*tuple[Any, ...]]":
             *(getattr(Run, name) for name in _RUN),
             CodeRepository.uri,
             Connection.name,
+            Connection.version,
             RunAs.name,
             RunAs.is_admin,
             RunAs.disabled_at,

@@ -11,6 +11,7 @@ from gateway import clock
 from gateway.audit.rows import AuditEntry
 from gateway.connections.rows import Connection, CredentialVersion
 from gateway.context import Context
+from gateway.models.rows import TrainedModel
 from gateway.projects.rows import Member, Project
 from gateway.repositories.rows import CodeRepository, ExperimentRepository
 from gateway.runs.moves import record
@@ -18,6 +19,8 @@ from gateway.runs.rows import Run
 from gateway.runs.states import State
 from gateway.schedules.rows import Schedule
 from gateway.sites.rows import Site
+from gateway.subscriptions.rows import Subscription
+from gateway.subscriptions.signature import new_secret
 from gateway.tracking import tokens as run_tokens
 from gateway.users.caller import Caller
 from gateway.users.rows import ApiToken, User
@@ -157,6 +160,38 @@ class World:
             session.add(schedule)
             await session.flush()
             return Place({**place.ids, "scheduleId": str(schedule.id)}, place.run_headers)
+
+    async def subscription(self, place: Place) -> Place:
+        """The place with a subscription of its owner, whose address is not spoken to any more."""
+        async with self.context.db.transaction() as session:
+            subscription = Subscription(
+                user_id=(await self.person("owner")).id,
+                name=f"hook-{secrets.token_hex(4)}",
+                kind="webhook",
+                target="https://127.0.0.1/a",
+                secret_id=await self.context.vault.store(session, new_secret()),
+                events=["RUN_FAILED"],
+            )
+            session.add(subscription)
+            await session.flush()
+            return Place({**place.ids, "subscriptionId": str(subscription.id)}, place.run_headers)
+
+    async def model(self, place: Place) -> Place:
+        """The place with a model of its owner that lies elsewhere."""
+        owner, now = (await self.person("owner")).id, clock.now()
+        async with self.context.db.transaction() as session:
+            model = TrainedModel(
+                name=f"net-{secrets.token_hex(4)}",
+                project_id=uuid.UUID(place.ids["projectId"]),
+                created_by=owner,
+                uri="https://hub.example.org/net",
+                location="hub",
+                status="REGISTERED",
+                changed_at=now,
+            )
+            session.add(model)
+            await session.flush()
+            return Place({**place.ids, "modelId": str(model.id)}, place.run_headers)
 
     async def audit(self) -> list[AuditEntry]:
         async with self.context.db.reading() as session:

@@ -28,7 +28,7 @@ def mantik(
     }
     command = [sys.executable, "-m", "gateway.cli.main", *words]
     return subprocess.run(
-        command, env=environment, input=stdin, capture_output=True, text=True, check=False, timeout=170
+        command, env=environment, input=stdin, capture_output=True, text=True, check=False, timeout=300
     )
 
 

@@ -46,7 +46,7 @@ class GatewayProcess:
                 [sys.executable, *self.command], env=self.environment, stdout=log, stderr=log
             )
         wanted = "ok" if tracking else None
-        wait_for(lambda: self._healthy(wanted), 60, lambda: self.log.read_text()[-3000:])
+        wait_for(lambda: self._healthy(wanted), 150, lambda: self.log.read_text()[-3000:])
         if "Authorization" not in self.http.headers:
             login = self.http.post("/mantik/tokens/create", json={"username": "admin", "password": PASSWORD})
             self.http.headers["Authorization"] = f"Bearer {login.json()['AccessToken']}"
@@ -69,7 +69,7 @@ class GatewayProcess:
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(30)
+            self.process.wait(60)
         self.http.close()
 
     def call(self, method: str, path: str, body: object = None, **query: Any) -> Any:

@@ -7,11 +7,12 @@ import pytest
 
 from tests.whole.command_line import assert_trained, example, mantik, training_venv
 from tests.whole.conftest import Lab
+from tests.whole.nights import a_night
 
 
 @pytest.mark.slurm
 @pytest.mark.mlflow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_example_on_slurm_by_the_command_line(lab: Lab, folder: Path) -> None:
     words = {
         "login.example.org": lab.there.ssh_host,
@@ -42,3 +43,4 @@ def test_the_example_on_slurm_by_the_command_line(lab: Lab, folder: Path) -> Non
     assert [row[1] for row in lab.billed(run["runId"])] == ["budget-a"]
 
     assert_trained(gateway, run["mlflowRunId"], epochs=3)
+    a_night(gateway, folder, lab.workshop.project, "digits", epochs=3)

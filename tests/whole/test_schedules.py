@@ -102,7 +102,7 @@ def _wait_until(at: datetime, then: Callable[[], object]) -> None:
     then()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_fires_at_its_minute_and_once_though_the_gateway_is_killed_at_it(folder: Path, on: dict[str, str]) -> None:
     """Killed at the minute, and again and again while the firing and its run are made."""
     with running(folder / f"fires-{secrets.token_hex(4)}", tracking=False, **on) as gateway:
@@ -118,7 +118,7 @@ def test_fires_at_its_minute_and_once_though_the_gateway_is_killed_at_it(folder:
 
 
 @pytest.mark.postgres
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_two_gateways_fire_once(folder: Path, on: dict[str, str]) -> None:
     unique = secrets.token_hex(4)

@@ -9,9 +9,12 @@ import pytest
 from tests.site_fixtures import UnicoreSite
 from tests.whole.command_line import assert_trained, example, mantik, training_venv
 from tests.whole.gateway_process import GatewayProcess, running
+from tests.whole.nights import a_night
 from tests.whole.workshop import MLPROJECT, Workshop, make_repository
 
-pytestmark = [pytest.mark.unicore, pytest.mark.mlflow, pytest.mark.timeout(300)]
+NIGHTLY = "11.0.0"
+"""The way of a schedule to its job is the same for all versions, and takes a minute."""
+pytestmark = [pytest.mark.unicore, pytest.mark.mlflow, pytest.mark.timeout(600)]
 
 
 class User:
@@ -68,6 +71,8 @@ def test_the_example_by_the_command_line(gateway: GatewayProcess, unicore_site: 
     (run,) = json.loads(user.does("runs", "list", *project, "-o", "json"))
     assert (run["state"], run["exitCode"], run["computeBudgetAccount"]) == ("FINISHED", 0, "proj2")
     assert_trained(gateway, run["mlflowRunId"], epochs=3)
+    if unicore_site.version == NIGHTLY:
+        a_night(gateway, folder, project[1], "digits", epochs=3)
 
 
 def test_killed_at_any_moment(unicore_site: UnicoreSite, folder: Path) -> None:

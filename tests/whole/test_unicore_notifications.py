@@ -9,7 +9,7 @@ from tests.whole.command_line import mantik
 from tests.whole.gateway_process import GatewayProcess
 from tests.whole.workshop import MLPROJECT, Workshop, make_repository
 
-pytestmark = [pytest.mark.unicore, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.unicore, pytest.mark.timeout(600)]
 SWEEP_SECONDS = "600"
 
 

@@ -120,7 +120,7 @@ class Workshop:
         found: dict[str, Any] = self.gateway.call("GET", self.path("runs", run_id))
         return found
 
-    def until(self, run_id: str, *states: str, seconds: float = 60) -> dict[str, Any]:
+    def until(self, run_id: str, *states: str, seconds: float = 120) -> dict[str, Any]:
         """The run, once it is in one of these states."""
 
         def there() -> dict[str, Any] | None:
@@ -131,10 +131,10 @@ class Workshop:
         found: dict[str, Any] = wait_for(there, seconds, lambda: self.story(run_id))
         return found
 
-    def ended(self, run_id: str, seconds: float = 60) -> dict[str, Any]:
+    def ended(self, run_id: str, seconds: float = 120) -> dict[str, Any]:
         """The run, once it has ended and all of it is collected."""
         self.until(run_id, *FINAL, seconds=seconds)
-        wait_for(lambda: "COLLECTING" not in self.conditions(run_id), 60, lambda: self.story(run_id))
+        wait_for(lambda: "COLLECTING" not in self.conditions(run_id), 120, lambda: self.story(run_id))
         return self.run(run_id)
 
     def conditions(self, run_id: str) -> dict[str, str]:

@@ -23,7 +23,7 @@ from tests.backends.unicore.remote_fake import BEYOND, Job, RemoteFake, remote_f
 
 class RemoteCase(HostCase):
     kind = kind
-    patience = 30.0
+    patience = 60.0
     account = "proj1"
 
     def __init__(self, folder: Path, there: RemoteFake) -> None:

@@ -9,6 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 from gateway.api.app import ROUTERS
+from gateway.models.links import link_of
 from gateway.secrets.notification import Told, secret_of
 from tests.gateway.world import API, ROLES, Place, World
 
@@ -19,6 +20,7 @@ PERSON = "any user"
 ADMIN = "admin"
 SELF = "the owner of these settings"
 HOLDER = "the owner of its connection"
+LINK = "whoever has its link, for an hour"
 LOGIN = "needs no login, and fails without a right password"
 
 
@@ -51,6 +53,9 @@ CONNECTION = {
 }
 P, U = "/projects/{projectId}", "/users/{userId}"
 C, R, S = f"{U}/settings/connections", f"{P}/runs", f"{P}/schedules"
+N = f"{U}/settings/subscriptions"
+SUBSCRIPTION = {"name": "hook", "kind": "webhook", "url": "https://hooks.invalid/a"}
+M = f"{P}/models/trained"
 SCHEDULE = {"name": "nightly", "runId": "{runId}", "connectionId": "{connectionId}", "cronExpression": "@daily"}
 TABLE = (
     Row("GET", "/version", PUBLIC),
@@ -104,6 +109,13 @@ TABLE = (
     Row("POST", f"{C}/{{gitConnectionId}}/check", SELF, 422),
     Row("PUT", f"{C}/{{gitConnectionId}}/credential", SELF, body={"token": "new"}),
     Row("DELETE", f"{C}/{{connectionId}}", SELF, 204),
+    Row("GET", N, SELF),
+    Row("POST", N, SELF, 201, {**SUBSCRIPTION, "name": "hook-{unique}"}),
+    Row("GET", f"{N}/{{subscriptionId}}", SELF),
+    Row("PUT", f"{N}/{{subscriptionId}}", SELF, body={**SUBSCRIPTION, "name": "hook-{unique}-new"}),
+    Row("DELETE", f"{N}/{{subscriptionId}}", SELF, 204),
+    Row("POST", f"{N}/{{subscriptionId}}/test", SELF),
+    Row("GET", f"{N}/{{subscriptionId}}/deliveries", SELF),
     Row("GET", R, "guest"),
     Row("POST", R, "researcher", 422, {"name": "r", "experimentRepositoryId": "{experimentRepositoryId}"}),
     Row("GET", f"{R}/{{runId}}", "guest", run=True),
@@ -124,12 +136,23 @@ TABLE = (
     Row("POST", f"{S}/{{scheduleId}}/pause", "maintainer"),
     Row("POST", f"{S}/{{scheduleId}}/resume", HOLDER),
     Row("POST", f"{S}/{{scheduleId}}/fire-now", "researcher", 422, {"connectionId": "{siteId}"}),
+    Row("GET", M, "guest"),
+    # The run of these tests goes on.
+    Row("POST", M, "researcher", 409, {"name": "net", "runId": "{runId}"}),
+    Row("GET", f"{M}/{{modelId}}", "guest"),
+    Row("PUT", f"{M}/{{modelId}}", "researcher", body={"name": "other"}),
+    Row("DELETE", f"{M}/{{modelId}}", "researcher", 204),
+    # It lies elsewhere: 409 is how far all may come.
+    Row("GET", f"{M}/{{modelId}}/download", "reporter", 409),
+    Row("GET", f"{M}/{{modelId}}/docker", "reporter", 409),
+    Row("POST", f"{M}/{{modelId}}/docker/build", "researcher", 409),
+    Row("GET", "/model-images/{link}/{fileName}", LINK, 404),
 )
 
 
 def expected(row: Row, walker: str) -> set[int]:
     """The statuses with which a walker may be answered."""
-    if row.least in (PUBLIC, TOLD):
+    if row.least in (PUBLIC, TOLD, LINK):
         return {row.status}
     if walker == "anonymous" or row.least == LOGIN:
         return {401}
@@ -151,14 +174,20 @@ def expected(row: Row, walker: str) -> set[int]:
 async def _place(world: World, row: Row, walker: str) -> Place:
     """A fresh one per call: an earlier walker may have deleted the last."""
     place = await world.place()
-    if "{runId}" in row.path or walker == "run" or "/schedules" in row.path:
+    if "{runId}" in row.path or walker == "run" or "/schedules" in row.path or "/models" in row.path:
         place = await world.run(place)
     if "/schedules" in row.path:
         place = await world.schedule(place)
+    if "/models" in row.path:
+        place = await world.model(place)
+    if "{subscriptionId}" in row.path:
+        place = await world.subscription(place)
     extra = {
         "strangerId": str((await world.person("stranger")).id),
         "memberId": str((await world.person("another")).id),
         "unique": place.ids["projectId"][:8],
+        "link": link_of(world.context.vault, uuid.UUID(place.ids["projectId"])),
+        "fileName": "net.tar.gz",
         "secret": secret_of(world.context.vault, Told(uuid.UUID(place.ids["projectId"]), 1)),
     }
     return Place({**place.ids, **extra}, place.run_headers)

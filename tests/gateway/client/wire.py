@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import Conflict, FieldProblem, GatewayError, InvalidInput, NotFound, TooMany, Unauthenticated
 from gateway.schemas.wire import InvalidField, Problem
+from tests.gateway.client.subscription_wire import SUBSCRIPTION, add_routes, delivery_view, subscription_view
 
 PREFIX = "/api/v1"
 MADE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -29,6 +30,7 @@ def identifier(n: int) -> str:
 
 USER, PROJECT, EXPERIMENT, CODE, SITE, CONNECTION, RUN = (identifier(n) for n in range(1, 8))
 BOB, SCHEDULE, FIRING = (identifier(n) for n in range(8, 11))
+MODEL = identifier(30)
 NOBODY = {"userId": USER, "name": "ada"}
 
 
@@ -52,6 +54,10 @@ class Wire:
     opened: list[tuple[str | None, str | None]] = field(default_factory=list)
     """Last-Event-ID and tail of each opened log stream."""
     log: bytes = b""
+    archive: bytes = b""
+    """Of the model."""
+    tested: dict[str, Any] = field(default_factory=dict)
+    """What came back for a message that was sent to try a subscription."""
     states: list[str] = field(default_factory=list)
     """States that the run takes at the next looks."""
     warnings: list[str] = field(default_factory=list)
@@ -175,8 +181,11 @@ def example() -> Wire:
             }
         ],
         f"/projects/{PROJECT}/schedules": [schedule_view()],
+        f"/projects/{PROJECT}/models/trained": [model_view()],
         f"/projects/{PROJECT}/schedules/{SCHEDULE}/firings": [firing_view()],
         f"/users/{USER}/settings/connections": [connection_view()],
+        f"/users/{USER}/settings/subscriptions": [subscription_view()],
+        f"/users/{USER}/settings/subscriptions/{SUBSCRIPTION}/deliveries": [delivery_view()],
         "/users/me/tokens": [],
         "/users": [user_details(USER, "ada", isAdmin=True), user_details(BOB, "bob")],
         f"/projects/{PROJECT}/members": [{"user": NOBODY, "role": "owner"}],
@@ -245,6 +254,47 @@ def schedule_view(**changes: Any) -> dict[str, Any]:
     }
 
 
+def model_view(**changes: Any) -> dict[str, Any]:
+    cost = {"elapsedSeconds": 3600.0, "nodes": 2, "nodeHours": 2.0, "cpuHours": 96.5, "gpuHours": None, "billing": 16.0}
+    origin = {
+        "runId": RUN,
+        "runName": "train",
+        "runDeleted": False,
+        "branch": "main",
+        "commit": "c0ffee" * 6,
+        "codeRepositoryId": CODE,
+        "experimentRepositoryId": EXPERIMENT,
+        "entryPoint": "main",
+        "mlflowRunId": "abc",
+        "siteName": "cluster",
+        "jobId": "4711",
+        "computeBudgetAccount": "proj1",
+        "cost": cost,
+    }
+    return {
+        "modelId": MODEL,
+        "name": "net",
+        "uri": f"models:/{PROJECT}.net/1",
+        "location": "MLflow",
+        "connectionId": CONNECTION,
+        "mlflowParameters": {"epochs": 3},
+        "status": "REGISTERED",
+        "runId": RUN,
+        "projectId": PROJECT,
+        "message": None,
+        "mlflowName": f"{PROJECT}.net",
+        "mlflowVersion": "1",
+        "artifactPath": "model",
+        "loggedModelId": "m-1",
+        "hasImage": False,
+        "origin": origin,
+        "user": NOBODY,
+        "createdAt": STAMP,
+        "changedAt": STAMP,
+        **changes,
+    }
+
+
 def firing_view(**changes: Any) -> dict[str, Any]:
     return {
         "firingId": FIRING,
@@ -284,6 +334,8 @@ _ID = {
     "tokens": "tokenId",
     "users": "userId",
     "schedules": "scheduleId",
+    "subscriptions": "subscriptionId",
+    "trained": "modelId",
 }
 
 
@@ -451,6 +503,24 @@ def app(wire: Wire) -> ASGIApp:
     @api.post(schedules + "/{schedule}/{deed}")
     async def stop_or_go(schedule: str, deed: Literal["pause", "resume"]) -> dict[str, Any]:
         return schedule_view(state="PAUSED" if deed == "pause" else "ACTIVE")
+
+    models = PREFIX + "/projects/{project}/models/trained"
+
+    @api.put(models + "/{model}")
+    async def rename_model(model: str, request: Request) -> dict[str, Any]:
+        wire.bodies.append(await request.json())
+        name = wire.bodies[-1]["name"]
+        return model_view(name=name, uri=f"models:/{PROJECT}.{name}/1")
+
+    @api.post(models + "/{model}/docker/build")
+    async def build_image(model: str) -> dict[str, str]:
+        return {"url": f"{wire.url}/model-images/secret/net.tar.gz"}
+
+    @api.get(models + "/{model}/download")
+    async def download(model: str) -> Response:
+        return Response(wire.archive, media_type="application/x-tar")
+
+    add_routes(api, PREFIX, wire.bodies, lambda: wire.tested)
 
     @api.post(PREFIX + "/users/{user}/settings/connections/{connection}/check")
     async def check(connection: str) -> dict[str, Any]:

@@ -107,7 +107,7 @@ class Yard:
         context = self.context
         sites = Sites(self.db, context.vault)
         doors = (context.settings, self.db, sites, context.planner, context.blobs, context.tracking)
-        engine = Engine(Parts(new_owner(), *doors), **limits)
+        engine = Engine(Parts(new_owner(), *doors, messengers=context.messengers), **limits)
         self._engines.append(engine)
         if start:
             await engine.start()

@@ -1,0 +1,67 @@
+"""Messages to subscribers: deliveries are made of events, and sent apart from all that runs do."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+
+from gateway.db.lease import Lease, NamedLease, claim_named, is_due, later, release_named
+from gateway.engine.parts import Parts
+from gateway.subscriptions import credentials, outbox, sending
+from gateway.subscriptions.telling import PREFIX
+
+log = logging.getLogger(__name__)
+ROUND_SECONDS = 1.0
+AT_ONCE = 50
+"""Subscriptions that are sent to; each has one try at a time, so that a slow receiver delays only its own."""
+AFTER_FAULT_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class Postman:
+    """A round may be repeated and broken off anywhere, by many gateways at once."""
+
+    parts: Parts
+    spawn: Callable[[Awaitable[None]], None]
+    held: dict[str, NamedLease] = field(default_factory=dict)
+    """Subscriptions that this gateway sends to now; the engine keeps these leases."""
+
+    async def round(self) -> bool:
+        """Two queries over an index when there is nothing to do; whether there may be more at once."""
+        more = await outbox.empty(self.parts.db)
+        for lease in await self._claimed():
+            self.held[lease.name] = lease
+            self.spawn(self._turn(lease))
+        return more
+
+    async def _claimed(self) -> list[NamedLease]:
+        free = AT_ONCE - len(self.held)
+        if free <= 0:
+            return []
+        async with self.parts.db.reading() as session:
+            due = is_due(Lease.due_at, Lease.owner, Lease.until, later(session, 0))
+            found = await session.scalar(select(Lease.name).where(due, Lease.name.startswith(PREFIX)).limit(1))
+        if found is None:
+            return []
+        async with self.parts.db.transaction() as session:
+            return await claim_named(session, self.parts.owner, PREFIX, self.parts.settings.lease_seconds, free)
+
+    async def _turn(self, lease: NamedLease) -> None:
+        due_in: float | None = AFTER_FAULT_SECONDS
+        parts = self.parts
+        try:
+            due_in = await sending.turn(parts.db, parts.sites.vault, parts.messengers, lease)
+        except Exception:
+            log.exception("messages of %s could not be sent", lease.name)
+        try:
+            async with parts.db.transaction() as session:
+                await release_named(session, lease, due_in=due_in)
+        finally:
+            if self.held.get(lease.name) is lease:
+                del self.held[lease.name]
+
+    async def sweep(self) -> None:
+        """Now and then: credentials that end soon, and deliveries that are old."""
+        await credentials.sweep(self.parts.db)
+        await sending.forget_old(self.parts.db)
