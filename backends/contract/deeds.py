@@ -78,7 +78,7 @@ class WritesArguments:
     name: str
 
     def shell(self) -> str:
-        return f"printf '%s\\0' {shlex.join(self.arguments)} >\"$MANTIK_OUTPUTS_DIR\"/{self.name}"
+        return f"printf '%s\\0' {shlex.join(self.arguments)} >\"$MANTIK_OUTPUTS_DIR\"/{shlex.quote(self.name)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,15 @@ async def test_a_directory_is_listed_by_name(backend_case: BackendCase) -> None:
         assert any(info.is_directory and info.path == "outputs" for info in top)
 
 
+async def test_names_are_taken_as_they_are(backend_case: BackendCase) -> None:
+    names = ("a;b", "a", "c d", "g=h&i", "j+k", "l?m#n")
+    deeds: list[Deed] = [WritesArguments((name,), name) for name in names]
+    async with backend_case.open() as backend:
+        handle = (await backend_case.ended(backend, *deeds)).ref.handle
+        for name in names:
+            assert name.encode() in await backend.read(handle, f"outputs/{name}", 0, 100, area="run")
+
+
 async def test_what_is_not_there_is_not_found(backend_case: BackendCase) -> None:
     async with backend_case.open() as backend:
         handle = await backend_case.prepared(backend, backend_case.spec())

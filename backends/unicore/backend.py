@@ -196,6 +196,7 @@ class UnicoreBackend:
     async def cancel(self, ref: JobRef) -> None:
         with suppress(JobNotFound):
             await self._jobs.abort(job_id(ref.handle))
+        self._watch.hear(ref)
 
     async def finish(self, handle: Handle) -> None:
         job = job_id(handle)

@@ -35,9 +35,12 @@ class Seen:
     """When it last showed something new."""
     details_at: datetime | None = None
     no_details: bool = False
+    details_asked: bool = False
+    """Whether they were what the last sweep asked for."""
     ready_since: datetime | None = None
     first_at: datetime | None = None
-    asked_at: datetime | None = None
+    asked_at: float | None = None
+    """When the last sweep that asked about it ended well, on the monotonic clock."""
     kept_at: datetime | None = None
     looked_at_files: bool = False
     """Whether the directory was what the last sweep asked for."""

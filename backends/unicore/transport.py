@@ -12,6 +12,7 @@
   aiohttp, for its own pool takes three times the CPU (encode/httpx issue 3215), and a gateway brings many small files.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -19,13 +20,13 @@ from datetime import datetime
 from typing import Any
 
 import httpx
-from httpx_aiohttp import HttpxAiohttpClient
 
 from backends.backend import CredentialSource
 from backends.errors import InvalidJob, SiteUnavailable
 from backends.reasons import Reason
 from backends.spec import Site
-from backends.unicore.answers import check, is_refusal, told_by
+from backends.unicore.answers import ReplyLost, check, is_refusal, told_by
+from backends.unicore.http_client import HttpClient
 from backends.unicore.session import Login, Session
 from backends.unicore.tls import tls_context
 
@@ -64,10 +65,10 @@ class Channel:
             message = f"Site {site.name}: its url must begin with https:// and end with /rest/core."
             raise InvalidJob(message, reason=Reason.INVALID_CONFIG)
         self.base = site.url.rstrip("/")
-        self._client: httpx.AsyncClient = HttpxAiohttpClient(
+        self._client: httpx.AsyncClient = HttpClient(
             verify=tls_context(site),
             limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
-            timeout=httpx.Timeout(REPLY_SECONDS, connect=CONNECT_SECONDS, pool=TURN_SECONDS),
+            timeout=_limits(REPLY_SECONDS),
         )
         self._session = Session(self.base, self._client, credentials)
 
@@ -89,7 +90,7 @@ class Channel:
 
     async def get(self, path: str, *, seconds: float = REPLY_SECONDS, **params: str) -> Any:
         """The JSON at a path below the base address."""
-        response = await self._send("GET", path, params=params, timeout=seconds)
+        response = await self._send("GET", path, params=params, timeout=_limits(seconds))
         try:
             return response.json()
         except ValueError:
@@ -134,7 +135,7 @@ class Channel:
     def _streamed(
         self, path: str, headers: Mapping[str, str], seconds: float
     ) -> AbstractAsyncContextManager[httpx.Response]:
-        return self._client.stream("GET", self.base + path, headers=headers, timeout=seconds)
+        return self._client.stream("GET", self.base + path, headers=headers, timeout=_limits(seconds))
 
     # -- one request
 
@@ -142,11 +143,15 @@ class Channel:
         own = more.pop("headers", {})
         for n in range(ATTEMPTS):
             attempt = await self._attempt(n)
-            content = body() if callable(body) else body
-            with told_by(self.base, path):
-                response = await self._client.request(
-                    method, self.base + path, headers=attempt.headers | own, content=content, **more
-                )
+            try:
+                async with asyncio.timeout(TURN_SECONDS + REPLY_SECONDS) as limit:
+                    content = _watched(body(), limit) if callable(body) else body
+                    with told_by(self.base, path):
+                        response = await self._client.request(
+                            method, self.base + path, headers=attempt.headers | own, content=content, **more
+                        )
+            except TimeoutError:
+                raise ReplyLost(f"{self.base}{path} takes no more of what is sent.") from None
             if attempt.again(response):
                 self._session.left(attempt.login)
                 continue
@@ -165,6 +170,20 @@ class Channel:
         if is_refusal(response):
             await self._session.still_welcome(login)
         check(response, self.base, path)
+
+
+def _limits(seconds: float) -> httpx.Timeout:
+    """Of each wait in one request; none of them is for a server that stops to read what is sent."""
+    return httpx.Timeout(seconds, connect=CONNECT_SECONDS, pool=TURN_SECONDS)
+
+
+async def _watched(parts: AsyncIterator[bytes], limit: asyncio.Timeout) -> AsyncIterator[bytes]:
+    """The parts of a body, each of which the server has to take within the time for a reply."""
+    loop = asyncio.get_running_loop()
+    async for part in parts:
+        limit.reschedule(loop.time() + REPLY_SECONDS)
+        yield part
+    limit.reschedule(loop.time() + 2 * REPLY_SECONDS)
 
 
 async def _cut(response: httpx.Response, first: int, last: int) -> bytes:

@@ -8,6 +8,7 @@ directories are looked at in the next sweep.
 """
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -63,15 +64,24 @@ class Watch:
             self._told.add(ref)
 
     async def sweep(self, refs: Sequence[JobRef]) -> Mapping[JobRef, JobStatus]:
-        """A status for each. Raises what concerns the whole site; also when it fails for every job."""
-        self._many_new = sum(ref not in self._seen for ref in refs) > FEW
-        found = await asyncio.gather(*(self._one(ref) for ref in dict.fromkeys(refs)))
+        """A status for each. Raises what concerns the whole site; also when it fails for every job that is asked about.
+        A job that is not due has the status of the last look."""
+        now, wanted = self.channel.now, list(dict.fromkeys(refs))
+        statuses = {ref: status_of(ref, self._seen[ref], now) for ref in wanted if not self._is_due(ref, now)}
+        due = [ref for ref in wanted if ref not in statuses]
+        self._many_new = sum(ref not in self._seen for ref in due) > FEW
+        found = await asyncio.gather(*(self._one(ref) for ref in due))
         if found and all(isinstance(status, ServerError) for status in found):
             raise next(status for status in found if isinstance(status, ServerError))
         while len(self._seen) > REMEMBERED:
             del self._seen[next(iter(self._seen))]
-        pairs = zip(dict.fromkeys(refs), found, strict=True)
-        return {ref: one if isinstance(one, JobStatus) else JobStatus(ref, Phase.MISSING) for ref, one in pairs}
+        for ref, one in zip(due, found, strict=True):
+            statuses[ref] = one if isinstance(one, JobStatus) else JobStatus(ref, Phase.MISSING)
+        return statuses
+
+    def _is_due(self, ref: JobRef, now: datetime) -> bool:
+        seen = self._seen.get(ref)
+        return seen is None or ref in self._told or _due(seen, now)
 
     async def _one(self, ref: JobRef) -> JobStatus | ServerError:
         """A job that the server cannot show (500) must not hide the others."""
@@ -98,19 +108,18 @@ class Watch:
         told = ref in self._told
         self._told.discard(ref)
         if seen is None:
-            seen = Seen(first_at=now, changed_at=now, asked_at=now)
+            seen = Seen(first_at=now, changed_at=now)
             await self._first(job, seen)
         else:
             if told:
                 seen.changed_at, seen.looked_at_files, seen.life_signs = now, True, 0
-            elif not _due(seen, now):
-                return seen
-            seen.asked_at = now
+            seen.asked_at = None  # a question that fails is asked again by the next sweep
             await (self._running if seen.begun else self._waiting)(job, seen, now)
         if seen.look is not None and seen.look.status == FAILED and seen.details is None:
             await self._details(job, seen, now)
         await self._start_again(job, seen, now)
         await self._keep(job, seen, now)
+        seen.asked_at = time.monotonic()
         return seen
 
     async def _first(self, job: str, seen: Seen) -> None:
@@ -133,7 +142,7 @@ class Watch:
 
     async def _waiting(self, job: str, seen: Seen, now: datetime) -> None:
         """A job that has not begun as far as we know."""
-        if self._details_due(seen, now) and seen.look is not None and seen.look.status != READY:
+        if seen.look is not None and seen.look.status != READY and self._turn_of_details(seen, now):
             await self._details(job, seen, now)
             return
         if seen.files is None and seen.look is not None:
@@ -151,7 +160,7 @@ class Watch:
             await self._files(job, seen)
 
     async def _running(self, job: str, seen: Seen, now: datetime) -> None:
-        if self._details_due(seen, now):
+        if self._turn_of_details(seen, now):
             await self._details(job, seen, now)
             if seen.details is not None and seen.details.phase is Phase.ENDED:
                 await self._files(job, seen)
@@ -197,11 +206,14 @@ class Watch:
 
     # -- what is silent
 
-    def _details_due(self, seen: Seen, now: datetime) -> bool:
-        if seen.changed_at is None or now - seen.changed_at < SILENT:
+    def _turn_of_details(self, seen: Seen, now: datetime) -> bool:
+        """They are asked for instead of the status or the directory, but never twice in a row."""
+        if seen.details_asked or seen.changed_at is None or now - seen.changed_at < SILENT:
+            seen.details_asked = False
             return False
         pause = NO_DETAILS_EVERY if seen.no_details else DETAILS_EVERY
-        return seen.details_at is None or now - seen.details_at >= pause
+        seen.details_asked = seen.details_at is None or now - seen.details_at >= pause
+        return seen.details_asked
 
     async def _details(self, job: str, seen: Seen, now: datetime) -> None:
         values = await self.jobs.details(job)
@@ -230,5 +242,4 @@ def _due(seen: Seen, now: datetime) -> bool:
     if seen.asked_at is None or seen.changed_at is None:
         return True
     share, most = PACES[seen.begun]
-    # A clock that was turned makes it due.
-    return abs(now - seen.asked_at) >= min(most, share * abs(now - seen.changed_at))
+    return time.monotonic() - seen.asked_at >= min(most, share * abs(now - seen.changed_at)).total_seconds()

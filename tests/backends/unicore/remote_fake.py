@@ -85,6 +85,12 @@ class RemoteFake:
     password: str = "alice-password"
     hung: int = 0
     strayed: int = 0
+    deaf: bool = False
+    """It takes connections, and reads nothing from them."""
+    full: bool = False
+    """Slurm has no room: what is started waits there."""
+    away: bool = False
+    """It ends each connection."""
     double: bool = False
     """The next start is submitted twice, and the server knows of the second copy only."""
     jobs: dict[str, Job] = field(default_factory=dict)
@@ -118,6 +124,8 @@ class RemoteFake:
             self.double = False
 
     async def _run(self, job: Job, copies: int) -> None:
+        while self.full:  # noqa: ASYNC110  it is not about speed
+            await asyncio.sleep(0.02)
         for _ in range(copies):
             while job.copies and (job.directory / "ticket").exists():  # noqa: ASYNC110  another process: no event
                 await asyncio.sleep(0.02)
@@ -200,7 +208,7 @@ class RemoteFake:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
-            while (request := await read_request(reader)) is not None:
+            while (request := await self._heard(reader)) is not None:
                 self.asked.append(f"{request.method} {request.path.partition('?')[0].removeprefix('/rest/core')}")
                 status, body, more = self._answer(request)
                 if status == 0:
@@ -213,6 +221,12 @@ class RemoteFake:
                 writer.write("\r\n".join((*head, "", "")).encode() + data)
                 await writer.drain()
         writer.close()
+
+    async def _heard(self, reader: asyncio.StreamReader) -> Request | None:
+        if self.deaf:
+            await asyncio.Event().wait()
+        request = await read_request(reader)
+        return None if self.away else request
 
     def _answer(self, request: Request) -> Answer:
         parts = urlsplit(request.path)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,13 @@ import pytest
 from backends.backend import CredentialSource
 from backends.contract import HostCase, Prints, WaitsFor
 from backends.contract.suite import *  # noqa: F403
+from backends.errors import SiteUnavailable
 from backends.reasons import Reason
 from backends.spec import Credential, Handle, Phase, Result, Site
-from backends.unicore import kind, watch
+from backends.unicore import kind, transport, watch
+from backends.unicore.answers import ReplyLost
+from backends.unicore.files import Directory
 from tests.backends.slurm.ssh.credentials import Credentials
-from tests.backends.unicore import remote_fake as remote_fake_module
 from tests.backends.unicore.certificate import self_signed
 from tests.backends.unicore.listener import listener
 from tests.backends.unicore.remote_fake import BEYOND, Job, RemoteFake, remote_fake
@@ -157,15 +160,21 @@ async def test_a_log_that_shrank_between_two_looks_is_not_asked_for_beyond_its_e
         assert await backend.read(status.ref.handle, "mantik.log", 1, 100) == b"1"
 
 
+def _pace(monkeypatch: pytest.MonkeyPatch, pause: timedelta) -> None:
+    """Between two questions about any job."""
+    for begun in (False, True):
+        monkeypatch.setitem(watch.PACES, begun, (1e9, pause))
+
+
 @pytest.mark.parametrize("begun", [False, True])
 async def test_a_job_that_shows_nothing_new_is_asked_about_ever_more_seldom(
     backend_case: RemoteCase, monkeypatch: pytest.MonkeyPatch, begun: bool
 ) -> None:
-    monkeypatch.setattr(remote_fake_module, "LAG", 0.1 if begun else 60)
+    backend_case.there.full = not begun
     async with backend_case.open() as backend:
         ref = await backend_case.started(backend, WaitsFor("go"))
         shown = await backend_case.until(backend, ref, Phase.RUNNING if begun else Phase.QUEUED)
-        monkeypatch.setitem(watch.PACES, begun, (1000.0, timedelta(seconds=1)))
+        _pace(monkeypatch, timedelta(seconds=1))
         await backend.poll([ref])
         asked = len(backend_case.there.asked)
         for _ in range(3):
@@ -195,3 +204,72 @@ async def test_what_the_server_tells_makes_the_next_look_one_at_the_status(backe
         ended = (await told.until(2))[1]
         assert await backend.told(ref, ended.headers["authorization"], ended.body)  # type: ignore[attr-defined]
         assert (await backend.poll([ref]))[ref].phase is Phase.ENDED
+
+
+async def test_a_site_that_is_away_is_away_at_each_sweep(
+    backend_case: RemoteCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However seldom its jobs are asked about: what is remembered is no contact."""
+    async with backend_case.open() as backend:
+        ref = await backend_case.started(backend, WaitsFor("go"))
+        await backend_case.until(backend, ref, Phase.RUNNING)
+        backend_case.there.away = True
+        _pace(monkeypatch, timedelta())
+        with pytest.raises(SiteUnavailable):
+            await backend.poll([ref])
+        _pace(monkeypatch, timedelta(hours=1))
+        for _ in range(3):
+            with pytest.raises(SiteUnavailable):
+                await backend.poll([ref])
+        backend_case.there.away = False
+        assert (await backend.poll([ref]))[ref].phase is Phase.RUNNING
+        asked = len(backend_case.there.asked)
+        await backend.poll([ref])
+        assert len(backend_case.there.asked) == asked
+
+
+async def test_after_a_cancel_the_next_sweep_asks(backend_case: RemoteCase, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with backend_case.open() as backend:
+        ref = await backend_case.started(backend, WaitsFor("go"))
+        await backend_case.until(backend, ref, Phase.RUNNING)
+        _pace(monkeypatch, timedelta(hours=1))
+        await backend.poll([ref])
+        await backend.cancel(ref)
+        assert (await backend.poll([ref]))[ref].phase is Phase.ENDED
+
+
+async def test_a_silent_job_is_looked_at_between_two_questions_for_its_details(
+    backend_case: RemoteCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "SILENT", timedelta(seconds=-10))
+    monkeypatch.setattr(watch, "DETAILS_EVERY", timedelta(seconds=-10))
+    _pace(monkeypatch, timedelta())
+    async with backend_case.open() as backend:
+        ref = await backend_case.started(backend, Prints("begun\n"), WaitsFor("go"))
+        await backend_case.until(backend, ref, Phase.RUNNING)
+        del backend_case.there.asked[:]
+        for _ in range(6):
+            await backend.poll([ref])
+        asked = backend_case.there.asked
+        details = [question.endswith("/details") for question in asked]
+        assert 1 < details.count(True) <= details.count(False)
+        assert not any(one and other for one, other in pairwise(details))
+
+
+async def test_a_server_that_reads_no_more_does_not_hold_an_upload(
+    backend_case: RemoteCase, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(transport, "REPLY_SECONDS", 0.5)
+    large = tmp_path / "large"
+    with large.open("wb") as file:
+        file.truncate(200 << 20)
+    channel = transport.Channel(backend_case.site, backend_case.credentials())
+    try:
+        await channel.me()
+        backend_case.there.deaf = True
+        await channel.me()  # on a connection that is read already; the next one comes to nobody
+        async with asyncio.timeout(30):
+            with pytest.raises(ReplyLost):
+                await Directory(channel, "Job1x").write("large", large)
+    finally:
+        await channel.aclose()
