@@ -4,12 +4,25 @@ a user gives opens the inner network."""
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 LOOK_UP_SECONDS = 15.0
+SHOWN = 80
+"""Characters that are repeated of what is no host."""
 NAT64 = IPv6Network("64:ff9b::/96")
 """IPv4 behind a translator of the network: https://www.rfc-editor.org/rfc/rfc6052"""
+CLOSED = (
+    IPv6Network("64:ff9b:1::/48"),  # IPv4 behind a translator of one's own: https://www.rfc-editor.org/rfc/rfc8215
+    IPv6Network("::/96"),  # IPv4 as it was written once: https://www.rfc-editor.org/rfc/rfc4291#section-2.5.5.1
+    IPv6Network("::ffff:0:0:0/96"),  # IPv4, translated: https://www.rfc-editor.org/rfc/rfc7915
+    IPv6Network("fec0::/10"),  # of a site: https://www.rfc-editor.org/rfc/rfc3879
+    IPv6Network("5f00::/16"),  # segments of a route: https://www.rfc-editor.org/rfc/rfc9602
+    IPv6Network("3fff::/20"),  # of documentation: https://www.rfc-editor.org/rfc/rfc9637
+)
+"""What `ipaddress` of Python 3.11 takes for public, or did, and is not."""
 
 LookUp = Callable[[str], Awaitable[Sequence[str]]]
 
@@ -24,10 +37,26 @@ class PrivateHost(Exception):
         )
 
 
-async def look_up(host: str) -> Sequence[str]:
-    """Addresses of a name by the system. Raises OSError, also when it takes more than LOOK_UP_SECONDS."""
-    ask = asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    found = await asyncio.wait_for(ask, LOOK_UP_SECONDS)
+class NoHost(PrivateHost):
+    """What stands for a host can be none; the message is one sentence for a user."""
+
+    def __init__(self, host: str) -> None:
+        Exception.__init__(
+            self,
+            f"{host if len(host) <= SHOWN else host[:SHOWN] + '...'} is no name of a host. "
+            "Give one whose parts between the dots have 1 to 63 characters, such as host.example.org.",
+        )
+
+
+async def look_up(host: str, threads: Executor | None = None) -> Sequence[str]:
+    """Addresses of a name by the system, which is asked in one of `threads`, those of the loop by default.
+
+    Raises NoHost, and OSError, also when it takes more than LOOK_UP_SECONDS."""
+    ask = partial(socket.getaddrinfo, host, None, type=socket.SOCK_STREAM)
+    try:
+        found = await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(threads, ask), LOOK_UP_SECONDS)
+    except ValueError:
+        raise NoHost(host) from None
     return list(dict.fromkeys(str(where[4][0]) for where in found))
 
 
@@ -44,7 +73,7 @@ class GitHosts:
         return host.lower() in {name.lower() for name in self.allowed}
 
     def check(self, host: str) -> None:
-        """What a host says by itself, without a look at any network. Raises PrivateHost."""
+        """What a host says by itself, without a look at any network. Raises PrivateHost, NoHost."""
         if self.named(host):
             return
         name = host.lower().rstrip(".")
@@ -55,7 +84,7 @@ class GitHosts:
         """Where the host may be reached: all its addresses, each of them public; empty for one that is named, which
         needs no look. Who goes on uses these addresses and does not ask again: a name may mean others by then.
 
-        Raises PrivateHost, OSError."""
+        Raises PrivateHost, NoHost, OSError."""
         if self.named(host):
             return ()
         self.check(host)
@@ -71,6 +100,8 @@ def is_public(address: str) -> bool:
     """Whether an address belongs to the internet; one that carries an IPv4 address is judged by that, too."""
     found = ip_address(address.partition("%")[0])
     carried = _carried(found)
+    if any(found in network for network in CLOSED):
+        return False
     return found.is_global and not found.is_multicast if carried is None else is_public(str(carried))
 
 
@@ -83,9 +114,11 @@ def _carried(address: IPv4Address | IPv6Address) -> IPv4Address | None:
 
 
 def _written(host: str) -> Sequence[str]:
-    """The address that a host is in itself, in any spelling (`127.1`, `0x7f000001`); none for a name."""
+    """The address that a host is in itself, in any spelling (`127.1`, `0x7f000001`); none for a name. Raises NoHost."""
     try:
         found = socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)
     except OSError:
         return ()
+    except ValueError:  # as are those of the codec of names
+        raise NoHost(host) from None
     return [str(where[4][0]) for where in found]

@@ -116,8 +116,8 @@ class Jobs:
         return look_of(await self._channel.get(f"/jobs/{job}", fields=fields))
 
     async def details(self, job: str) -> Mapping[str, Any]:
-        """What the batch system says of it; empty when it says nothing, or has forgotten the job."""
-        with suppress(ServerError):
+        """What the batch system says of it; empty when it says nothing, has forgotten the job, or breaks off."""
+        with suppress(ServerError, ReplyLost):
             values = await self._channel.get(f"/jobs/{job}/details")
             return values if isinstance(values, Mapping) else {}
         return {}

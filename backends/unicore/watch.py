@@ -144,7 +144,8 @@ class Watch:
         """A job that has not begun as far as we know."""
         if seen.look is not None and seen.look.status != READY and self._turn_of_details(seen, now):
             await self._details(job, seen, now)
-            return
+            if not seen.no_details:
+                return
         if seen.files is None and seen.look is not None:
             await self._files(job, seen)
             return
@@ -164,7 +165,8 @@ class Watch:
             await self._details(job, seen, now)
             if seen.details is not None and seen.details.phase is Phase.ENDED:
                 await self._files(job, seen)
-            return
+            if not seen.no_details:
+                return
         log = seen.files.log_size if seen.files else None
         if not seen.looked_at_files or (0 < seen.life_signs < LIFE_SIGN_SWEEPS):
             await self._files(job, seen)

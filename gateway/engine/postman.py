@@ -4,17 +4,19 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from gateway.db.lease import Lease, NamedLease, claim_named, is_due, later, release_named
 from gateway.engine.parts import Parts
-from gateway.subscriptions import credentials, outbox, sending
-from gateway.subscriptions.telling import PREFIX
+from gateway.subscriptions import credentials, mail, outbox, sending
+from gateway.subscriptions.telling import prefix_of
+from gateway.subscriptions.words import Kind
 
 log = logging.getLogger(__name__)
 ROUND_SECONDS = 1.0
-AT_ONCE = 50
-"""Subscriptions that are sent to; each has one try at a time, so that a slow receiver delays only its own."""
+PLACES = {prefix_of(Kind.WEBHOOK): 50, prefix_of(Kind.MAIL): mail.AT_ONCE}
+"""Subscriptions that are sent to, by the beginning of their leases: mail that is due keeps no webhook waiting. Each has
+one try at a time, so that a slow receiver delays only its own."""
 AFTER_FAULT_SECONDS = 30.0
 
 
@@ -36,16 +38,23 @@ class Postman:
         return more
 
     async def _claimed(self) -> list[NamedLease]:
-        free = AT_ONCE - len(self.held)
-        if free <= 0:
+        free = self._free()
+        if not free:
             return []
         async with self.parts.db.reading() as session:
             due = is_due(Lease.due_at, Lease.owner, Lease.until, later(session, 0))
-            found = await session.scalar(select(Lease.name).where(due, Lease.name.startswith(PREFIX)).limit(1))
+            ours = or_(*[Lease.name.startswith(prefix) for prefix in free])
+            found = await session.scalar(select(Lease.name).where(due, ours).limit(1))
         if found is None:
             return []
+        owner, seconds = self.parts.owner, self.parts.settings.lease_seconds
         async with self.parts.db.transaction() as session:
-            return await claim_named(session, self.parts.owner, PREFIX, self.parts.settings.lease_seconds, free)
+            claims = [await claim_named(session, owner, prefix, seconds, count) for prefix, count in free.items()]
+        return [lease for claimed in claims for lease in claimed]
+
+    def _free(self) -> dict[str, int]:
+        held = {prefix: sum(name.startswith(prefix) for name in self.held) for prefix in PLACES}
+        return {prefix: most - held[prefix] for prefix, most in PLACES.items() if held[prefix] < most}
 
     async def _turn(self, lease: NamedLease) -> None:
         due_in: float | None = AFTER_FAULT_SECONDS

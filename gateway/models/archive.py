@@ -1,5 +1,6 @@
 """An archive of a model's files, made while it is sent: neither held in memory nor laid down on a disk."""
 
+import asyncio
 import tarfile
 import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -9,6 +10,7 @@ from gateway.errors import Unavailable
 
 _BLOCK = tarfile.BLOCKSIZE
 _END = bytes(2 * _BLOCK)
+_PIECE = 1 << 18
 _GZIP = 31
 """Window bits of zlib that write a gzip header."""
 
@@ -53,11 +55,23 @@ async def tar(members: Sequence[Member]) -> AsyncIterator[bytes]:
 
 
 async def gzipped(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Packed in a thread: the loop serves others meanwhile."""
     packer = zlib.compressobj(1, zlib.DEFLATED, _GZIP)
-    async for chunk in chunks:
-        if packed := packer.compress(chunk):
+    async for piece in _pieces(chunks):
+        if packed := await asyncio.to_thread(packer.compress, piece):
             yield packed
     yield packer.flush()
+
+
+async def _pieces(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes in pieces that are worth a thread each."""
+    held = bytearray()
+    async for chunk in chunks:
+        held += chunk
+        if len(held) >= _PIECE:
+            yield bytes(held)
+            held.clear()
+    yield bytes(held)
 
 
 def _header(one: Member) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from gateway.db.session import Database
-from gateway.errors import GatewayError, InvalidInput, NotFound
+from gateway.errors import Conflict, GatewayError, InvalidInput, NotFound
 from gateway.tracking import logged
 from gateway.tracking.client import TrackingClient, TrackingRefused
 from gateway.tracking.logged import Logged
@@ -58,11 +58,12 @@ def chosen(found: Sequence[Logged], artifact_path: str | None) -> Logged:
 async def by_uri(db: Database, client: TrackingClient, project_id: uuid.UUID, uri: str) -> Logged | None:
     """The model of the project that MLflow has under a URI; None for one that lies elsewhere.
 
-    Raises InvalidInput, and NotFound with the same words for what is not there and what is another project's."""
+    Raises InvalidInput, Conflict for a logged model whose files are not all there, and NotFound with the same words for
+    what is not there and what is another project's."""
     if not _IN_MLFLOW.match(uri):
         if not _ELSEWHERE.fullmatch(uri):
             raise InvalidInput("uri: give one with its scheme, e.g. https://host/path or s3://bucket/path.")
-        if "@" in urlsplit(uri).netloc:
+        if "@" in _netloc(uri):
             raise InvalidInput("uri: a user name or password does not belong into a URI. Take it out.")
         return None
     missing = NotFound(f"uri: there is no model at {uri}, or it is not of this project.")
@@ -80,7 +81,19 @@ async def by_uri(db: Database, client: TrackingClient, project_id: uuid.UUID, ur
     if found is None:
         raise missing
     await _require_place(db, experiment_id, project_id, missing)
+    if not found.ready:
+        raise Conflict(
+            f"uri: the logged model {found} is not complete: its files are not all in MLflow.",
+            next_step="Try again when it is READY in MLflow.",
+        )
     return found
+
+
+def _netloc(uri: str) -> str:
+    try:
+        return urlsplit(uri).netloc
+    except ValueError as error:
+        raise InvalidInput(f"uri: cannot be read: {error}.") from None
 
 
 async def _require_place(db: Database, experiment_id: str, project_id: uuid.UUID, missing: GatewayError) -> None:

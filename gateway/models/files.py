@@ -1,12 +1,13 @@
 """The files of a model, as an archive."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 
 from gateway.db.session import Database
-from gateway.errors import Conflict
+from gateway.errors import Conflict, Unavailable
 from gateway.models import archive
 from gateway.models.archive import Member
 from gateway.models.rows import TrainedModel
@@ -18,6 +19,9 @@ from gateway.tracking import logged
 from gateway.tracking.client import TrackingClient
 from gateway.users.caller import Caller
 
+PLACE_SECONDS = 5.0
+"""How long somebody waits until another archive was sent."""
+
 
 @dataclass(frozen=True, slots=True)
 class Archive:
@@ -26,6 +30,8 @@ class Archive:
     size: int | None
     """Bytes; None when it is packed on the way."""
     content: AsyncIterator[bytes]
+    place: asyncio.Semaphore
+    """To be released when it was sent, or not."""
 
 
 async def download(
@@ -34,7 +40,20 @@ async def download(
     """All files of the model as a tar, in one folder of its name. Raises Conflict for one that lies elsewhere."""
     model = await readable(db, caller, project_id, model_id, "reporter")
     members = await members_of(tracking, model, model.name)
-    return Archive(f"{model.name}.tar", archive.size_of(members), archive.tar(members))
+    size = await asyncio.to_thread(archive.size_of, members)
+    return Archive(f"{model.name}.tar", size, archive.tar(members), await place(tracking))
+
+
+async def place(tracking: TrackingClient) -> asyncio.Semaphore:
+    """One of the few for archives on their way, each of which holds a connection to MLflow. Raises Unavailable."""
+    try:
+        async with asyncio.timeout(PLACE_SECONDS):
+            await tracking.archives.acquire()
+    except TimeoutError:
+        raise Unavailable(
+            "The gateway sends as many models as it can at once.", next_step="Try again in a minute."
+        ) from None
+    return tracking.archives
 
 
 async def readable(

@@ -3,20 +3,26 @@
 import asyncio
 import contextlib
 import os
+import re
 import sys
 import tempfile
 import uuid
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import yaml
 from sqlalchemy import update
 
 from gateway.db.session import Database
 from gateway.errors import Conflict, Unavailable
+from gateway.mlproject_limits import OverLimit, check_file
 from gateway.models import archive
 from gateway.models.archive import Member
-from gateway.models.files import Archive, members_of, readable
+from gateway.models.files import Archive, members_of, place, readable
 from gateway.models.rows import TrainedModel
+from gateway.models.words import Status
 from gateway.tracking.client import TrackingClient
+from gateway.tracking.logged import MARK
 from gateway.users.caller import Caller
 
 FOLDER = "model_dir/model"
@@ -24,8 +30,9 @@ FOLDER = "model_dir/model"
 DESCRIPTIONS = ("MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt")
 """All that MLflow reads of a model for its Dockerfile."""
 MOST_BYTES = 1 << 20
-BUILD_SECONDS = 120.0
+BUILD_SECONDS, TURN_SECONDS = 30.0, 30.0
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR")
+_PLAIN = re.compile(r"\w[\w.-]*", re.ASCII)
 _one_at_a_time = asyncio.Semaphore(1)
 README = """\
 # An image that serves this model
@@ -54,7 +61,8 @@ async def build(
         for description in DESCRIPTIONS:
             if (found := members.get(f"model/{description}")) is not None:
                 await asyncio.to_thread((folder / found.path).write_bytes, await _whole(found))
-        async with _one_at_a_time:
+        await asyncio.to_thread(check_description, folder / "model" / MARK)
+        async with _turn():
             text = await _dockerfile(folder)
     async with db.transaction() as session:
         await session.execute(update(TrainedModel).where(TrainedModel.id == model_id).values(dockerfile=text))
@@ -75,11 +83,52 @@ async def packed(db: Database, tracking: TrackingClient, model_id: uuid.UUID) ->
     """The archive, for whoever has a link to it; None when the model is gone."""
     async with db.reading() as session:
         model = await session.get(TrainedModel, model_id)
-    if model is None or model.dockerfile is None:
+    if model is None or model.dockerfile is None or model.source is None or model.status == Status.UNREGISTERING:
         return None
     own = [archive.member("Dockerfile", model.dockerfile.encode()), archive.member("README.md", README.encode())]
     members = own + await members_of(tracking, model, FOLDER)
-    return Archive(f"{model.name}.tar.gz", None, archive.gzipped(archive.tar(members)))
+    return Archive(f"{model.name}.tar.gz", None, archive.gzipped(archive.tar(members)), await place(tracking))
+
+
+def check_description(path: Path) -> None:
+    """Raises Conflict for a description whose environment is not a file beside it: MLflow opens whatever is named."""
+    cannot = f"MLflow cannot make an image of this model: {MARK}"
+    try:
+        data = path.read_bytes()
+        check_file(MARK, data)
+        told = yaml.safe_load(data)
+    except OverLimit as error:
+        raise Conflict(f"MLflow cannot make an image of this model: {error}") from None
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        raise Conflict(f"{cannot} is missing or is not YAML.") from None
+    for name in _environments(told):
+        if not isinstance(name, str) or not _PLAIN.fullmatch(name):
+            raise Conflict(
+                f"{cannot} names the environment {str(name)[:80]!r}, which is no file beside it.",
+                next_step="Log the model again with MLflow.",
+            )
+
+
+def _environments(told: object) -> Iterator[object]:
+    """Of every flavor: one name, or one per tool."""
+    flavors = told.get("flavors") if isinstance(told, dict) else None
+    for flavor in flavors.values() if isinstance(flavors, dict) else ():
+        given = flavor.get("env") if isinstance(flavor, dict) else None
+        names = given.values() if isinstance(given, dict) else [given]
+        yield from (name for name in names if name is not None)
+
+
+@contextlib.asynccontextmanager
+async def _turn() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(TURN_SECONDS):
+            await _one_at_a_time.acquire()
+    except TimeoutError:
+        raise Unavailable("The gateway makes other images now.", next_step="Try again in a minute.") from None
+    try:
+        yield
+    finally:
+        _one_at_a_time.release()
 
 
 async def _whole(found: Member) -> bytes:

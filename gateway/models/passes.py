@@ -18,8 +18,6 @@ HELD_SECONDS = 60.0
 """How long one gateway has for a pass before another may begin one."""
 LATE_SECONDS = 60.0
 """How long after a version was asked for it may still appear, when the answer was lost."""
-COST_SECONDS = 15.0
-"""Between looks at a run whose cost is not complete."""
 LEAST_PAUSE, MOST_PAUSE = 2.0, 300.0
 
 
@@ -87,8 +85,8 @@ async def about_to_create(db: Database, one: Pass) -> None:
             raise Superseded
 
 
-async def registered(db: Database, one: Pass, name: str, number: str, *, sure: bool, again: bool) -> None:
-    """In step. Looked at again when a lost answer may still come (not `sure`), or the cost (`again`)."""
+async def registered(db: Database, one: Pass, name: str, number: str, *, sure: bool, again: float | None) -> None:
+    """In step. Looked at again when a lost answer may still come (not `sure`), or the cost (`again`, in seconds)."""
     async with db.transaction() as session:
         uncertain = case((_uncertain(session), TrainedModel.uncertain_until), else_=null())
         still = null() if sure else uncertain
@@ -101,7 +99,7 @@ async def registered(db: Database, one: Pass, name: str, number: str, *, sure: b
             mlflow_name=name,
             mlflow_version=number,
             uncertain_until=still,
-            due_at=later(session, COST_SECONDS) if again else still,
+            due_at=later(session, again) if again is not None else still,
         )
     if not kept:
         raise Superseded

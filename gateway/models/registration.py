@@ -3,6 +3,7 @@
 import uuid
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -39,6 +40,7 @@ async def register(
     if run is None:
         await _may_write(db, caller, project_id)
         found = await choice.by_uri(db, tracking, project_id, str(body.uri))
+        run = await _run_of(db, project_id, found)
     else:
         found = await choice.of_run(db, tracking, project_id, str(run.mlflow_run_id), body.artifact_path)
     columns = _columns(body, run) | _in_mlflow(found) | {"name": name, "project_id": project_id}
@@ -70,17 +72,38 @@ async def _finished(db: Database, caller: Caller, project_id: uuid.UUID, run_id:
     gone = run is not None and (run.deleted_at is not None or run.delete_requested_at is not None)
     if run is None or run.project_id != project_id or gone:
         raise InvalidInput("runId: this project has no such run; see `mantik runs list`.")
-    if run.state != State.FINISHED:
-        raise Conflict(
-            f"runId: the run {run.name} is {run.state}. Only a model of a FINISHED run can be registered.",
-            next_step=f"Wait for its end: mantik runs wait {run_id}" if run.ended_at is None else "",
-        )
+    _require_finished(run, "runId")
     if run.mlflow_run_id is None:
         raise Conflict(
             "runId: the run has no run in MLflow yet, so nothing can be found that it logged.",
             next_step="Try again when MLflow answers.",
         )
     return run
+
+
+async def _run_of(db: Database, project_id: uuid.UUID, found: Logged | None) -> Run | None:
+    """The run that made what a URI names, by the rules for one that is named; None for what no run of the gateway made.
+
+    Raises InvalidInput and Conflict."""
+    if found is None or found.mlflow_run_id is None:
+        return None
+    query = select(Run).where(Run.project_id == project_id, Run.mlflow_run_id == found.mlflow_run_id)
+    async with db.reading() as session:
+        runs = (await session.scalars(query.order_by(Run.created_at))).all()
+    left = [run for run in runs if run.deleted_at is None and run.delete_requested_at is None]
+    if runs and not left:
+        raise InvalidInput("uri: the run that made it was deleted from this project.")
+    for run in left:
+        _require_finished(run, "uri")
+    return left[0] if left else None
+
+
+def _require_finished(run: Run, field: str) -> None:
+    if run.state != State.FINISHED:
+        raise Conflict(
+            f"{field}: the run {run.name} is {run.state}. Only a model of a FINISHED run can be registered.",
+            next_step=f"Wait for its end: mantik runs wait {run.id}" if run.ended_at is None else "",
+        )
 
 
 def _columns(body: RegisterModel, run: Run | None) -> dict[str, Any]:
@@ -132,7 +155,9 @@ async def _store(db: Database, caller: Caller, columns: dict[str, Any]) -> Pass:
             audit(session, caller, "model.register", "model", model.id, name=columns["name"], **named)
             return Pass(model.id, 0)
     except IntegrityError:
-        raise await taken(db, project_id, columns["name"]) from None
+        if (told := await taken(db, project_id, columns["name"])) is None:
+            raise
+        raise told from None
 
 
 async def _check_connection(session: AsyncSession, caller: Caller, connection_id: uuid.UUID | None) -> None:

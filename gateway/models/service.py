@@ -69,7 +69,9 @@ async def rename(
             audit(session, caller, "model.rename", "model", model_id, name=name, before=before)
             one = await passes.begin(session, model_id) if in_mlflow else None
     except IntegrityError:
-        raise await taken(db, project_id, name) from None
+        if (told := await taken(db, project_id, name)) is None:
+            raise
+        raise told from None
     if one is not None:
         await Upkeep(db, tracking).attempt(one)
     return await show(db, caller, project_id, model_id)
@@ -114,11 +116,13 @@ def checked_name(name: str) -> str:
     return name
 
 
-async def taken(db: Database, project_id: uuid.UUID, name: str) -> Conflict:
-    """What to say of a name that another model has."""
+async def taken(db: Database, project_id: uuid.UUID, name: str) -> Conflict | None:
+    """What to say of a name that another model has; None when none has it."""
     async with db.reading() as session:
         query = select(TrainedModel.status).where(TrainedModel.project_id == project_id, TrainedModel.name == name)
         status = await session.scalar(query)
+    if status is None:
+        return None
     if status == Status.UNREGISTERING:
         return Conflict(f"name: the model {name!r} of this project is being unregistered; try again in a minute.")
     return Conflict(f"name: this project has a model {name!r} already; choose another name.")

@@ -12,6 +12,7 @@ from gateway.audit.service import record
 from gateway.db.paging import fetch
 from gateway.db.session import Database
 from gateway.errors import Conflict, GatewayError, NotFound
+from gateway.models.rows import TrainedModel
 from gateway.projects.access import require
 from gateway.repositories.rows import ExperimentRepository
 from gateway.runs.rows import Run
@@ -92,13 +93,20 @@ async def change(
 
 
 async def remove(db: Database, caller: Caller, project_id: UUID, experiment_id: UUID) -> None:
-    """Forget a repository that no run uses; its experiment in MLflow stays."""
+    """Forget a repository that no run and no model uses; its experiment in MLflow stays."""
     async with db.transaction() as session:
         await require(session, caller, project_id, "maintainer")
         row = await _row(session, project_id, experiment_id)
         used = select(Run.id).where(Run.experiment_repository_id == experiment_id).limit(1)
         if (await session.scalars(used)).one_or_none() is not None:
             raise Conflict("An experiment repository that has runs stays.")
+        files = f"mlflow-artifacts:/{row.mlflow_experiment_id}/"
+        holds = select(TrainedModel.id).where(TrainedModel.source.startswith(files, autoescape=True)).limit(1)
+        if (await session.scalars(holds)).one_or_none() is not None:
+            raise Conflict(
+                "An experiment repository that holds the files of a model stays.",
+                next_step="Unregister the model first; see `mantik models list`.",
+            )
         await session.delete(row)
         record(session, caller, "experiment.delete", "experiment", experiment_id, name=row.name)
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints, computed_field
 
+from gateway.schemas.runs import ParameterValue
 from gateway.schemas.users import UserView
 from gateway.schemas.wire import Body, Page, Wire
 
@@ -27,7 +28,7 @@ class RegisterModel(Body):
     """What kind of place the URI names, in your words."""
     connection_id: UUID | None = None
     """The caller's own, that opens the URI."""
-    mlflow_parameters: dict[Annotated[str, StringConstraints(max_length=250)], Any] | None = None
+    mlflow_parameters: dict[Annotated[str, StringConstraints(max_length=250)], ParameterValue] | None = None
     """By default those of the run."""
 
 

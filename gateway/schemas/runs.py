@@ -1,10 +1,11 @@
 """Runs: what is asked, what is stored, what is shown."""
 
+import math
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from gateway.schemas.users import UserView
 from gateway.schemas.wire import Body, Wire
@@ -13,7 +14,21 @@ State = Literal[
     "CREATED", "PREPARING", "SUBMITTING", "QUEUED", "STARTING", "RUNNING", "FINISHED", "FAILED", "CANCELLED"
 ]
 FINAL_STATES = frozenset({"FINISHED", "FAILED", "CANCELLED"})
-ParameterValue = str | int | float | bool
+
+
+def _storable(value: str | int | float | bool) -> str | int | float | bool:
+    """What JSON and every database take. Raises ValueError."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("must be a finite number.")
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError("must not contain half a character (a lone surrogate).") from None
+    return value
+
+
+ParameterValue = Annotated[str | int | float | bool, AfterValidator(_storable)]
 
 
 class SubmitRun(Body):

@@ -4,8 +4,11 @@ import json
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from email.contentmanager import raw_data_manager
+from email.header import Header
 from email.message import EmailMessage
-from email.utils import format_datetime
+from email.policy import compat32
+from email.utils import format_datetime, formataddr, parseaddr
 
 from gateway.subscriptions.words import NEXT_STEPS, EventName
 
@@ -47,9 +50,13 @@ class Message:
         return json.dumps(document, ensure_ascii=False).encode()
 
     def mail(self, sender: str, to: str, now: datetime) -> EmailMessage:
-        """Each try has the same Message-ID, so that a mailbox may know a repetition."""
-        mail = EmailMessage()
-        mail["From"], mail["To"], mail["Subject"] = sender, to, f"[mantik] {self.text}"
+        """Each try has the same Message-ID, so that a mailbox may know a repetition.
+
+        What users write is encoded as it stands and never decoded: newer policies of `email` read encoded words
+        (RFC 2047) in a header that is set, and write the line ends in them as they are."""
+        mail = EmailMessage(policy=compat32)
+        mail["From"], mail["To"] = formataddr(parseaddr(sender)), to
+        mail["Subject"] = Header(f"[mantik] {self.text}", "utf-8", header_name="Subject")
         mail["Date"] = format_datetime(now)
         mail["Message-ID"] = f"<{self.id}@{sender.rpartition('@')[2].rstrip('>')}>"
         mail["Auto-Submitted"] = "auto-generated"
@@ -57,7 +64,8 @@ class Message:
         step = NEXT_STEPS[self.event].format(project=self.project_id, **ids)
         end = f"You asked for this message. To get no more: mantik notifications remove {self.subscription_id}"
         when = f"{self.at:%Y-%m-%d %H:%M} UTC"
-        mail.set_content(f"{self.text}\n\nWhen: {when}\n{step}\n\n-- \n{end}\n")
+        text = f"{self.text}\n\nWhen: {when}\n{step}\n\n-- \n{end}\n"
+        mail.set_content(text, content_manager=raw_data_manager)
         return mail
 
 

@@ -3,11 +3,10 @@
 from dataclasses import dataclass, field
 
 from gateway.errors import InvalidInput
-from gateway.git_hosts import GitHosts
 from gateway.settings import Settings
 from gateway.subscriptions.mail import Mail, mail_server
 from gateway.subscriptions.message import Message, Receipt
-from gateway.subscriptions.webhooks import SETTING, Webhooks
+from gateway.subscriptions.webhooks import Webhooks, hosts_of
 from gateway.subscriptions.words import Kind
 
 NO_MAIL = "This gateway sends no mail; its operator sets MANTIK_SMTP_HOST. Use a webhook."
@@ -38,7 +37,7 @@ class Messengers:
         return self.mail.check_address(target)
 
     async def send(self, where: Where, message: Message) -> Receipt:
-        """One try; it ends within a minute."""
+        """One try; it ends within a minute, waiting for a turn included."""
         if where.kind == Kind.WEBHOOK:
             return await self.webhooks.send(where.target, where.secret, message)
         if self.mail is None:
@@ -49,5 +48,5 @@ class Messengers:
 def messengers_of(settings: Settings) -> Messengers:
     """As the operator set them up."""
     server = mail_server(settings)
-    hosts = GitHosts(settings.allowed_webhook_hosts, setting=SETTING)
+    hosts = hosts_of(settings.allowed_webhook_hosts)
     return Messengers(Webhooks(hosts), Mail(server) if server is not None else None)

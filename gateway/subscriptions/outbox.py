@@ -4,20 +4,23 @@ The mark is written with the event. So nothing is lost when a gateway stops, and
 by its number, an event that is committed late is found as well.
 """
 
+import logging
 from typing import Any
 
-from sqlalchemy import Row, Select, select, update
+from sqlalchemy import Row, Select, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backends.reasons import Reason
 from gateway.connections.rows import Connection
 from gateway.db.session import Database
 from gateway.projects.rows import Project
-from gateway.runs.rows import Event, Run
+from gateway.runs.rows import Condition, Event, Run
+from gateway.runs.states import ConditionName
 from gateway.subscriptions.telling import Happening, login_key, one_line, tell
 from gateway.subscriptions.words import EventName
 from gateway.users.rows import User
 
+log = logging.getLogger(__name__)
 AT_ONCE = 100
 
 
@@ -34,7 +37,8 @@ async def empty(db: Database) -> bool:
 
 async def _some(session: AsyncSession) -> int:
     rows = (await session.execute(_marked())).all()
-    await tell(session, [_happening(row) for row in rows])
+    found = [_happening(row) for row in rows]
+    await tell(session, [told for told in found if told is not None])
     done = update(Event).where(Event.id.in_([row.id for row in rows])).values(untold=None)
     if rows:
         await session.execute(done.execution_options(synchronize_session=False))
@@ -42,6 +46,9 @@ async def _some(session: AsyncSession) -> int:
 
 
 def _marked() -> "Select[*tuple[Any, ...]]":
+    waits = exists(
+        select(Condition.run_id).where(Condition.run_id == Run.id, Condition.name == ConditionName.NEEDS_LOGIN)
+    )
     return (
         select(
             Event.id,
@@ -57,6 +64,7 @@ def _marked() -> "Select[*tuple[Any, ...]]":
             Connection.name.label("connection"),
             Connection.version,
             User.name.label("owner"),
+            waits.label("waits"),
         )
         .join(Run, Run.id == Event.run_id)
         .join(Project, Project.id == Run.project_id)
@@ -69,9 +77,16 @@ def _marked() -> "Select[*tuple[Any, ...]]":
     )
 
 
-def _happening(row: Row[Any]) -> Happening:
+def _happening(row: Row[Any]) -> Happening | None:
+    """None for a word of another version, and for a login that is not needed any more: it may have another version of
+    the credential by now, of which nothing was told."""
+    if row.untold not in frozenset(EventName):
+        log.warning("event %s is not told: no gateway of this version knows %r", row.id, row.untold)
+        return None
     event = EventName(row.untold)
     if event is EventName.NEEDS_LOGIN:
+        if not row.waits:
+            return None
         key = login_key(row.connection_id, row.version, row.time)
         text = f"Runs with connection {one_line(row.connection or '')} of {one_line(row.owner)} wait for a login."
         ids = {"project_id": row.project_id, "run_id": row.run_id, "connection_id": row.connection_id}

@@ -3,14 +3,15 @@
 A gateway that stops between a try and its end repeats the try: a message arrives at least once, with the same id.
 """
 
+import logging
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, delete, func, select, update
+from sqlalchemy import Select, and_, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway import clock
@@ -23,10 +24,10 @@ from gateway.secrets.vault import Vault
 from gateway.subscriptions.message import Message, Receipt
 from gateway.subscriptions.messengers import Messengers, Where
 from gateway.subscriptions.rows import Delivery, Subscription
-from gateway.subscriptions.telling import PREFIX
 from gateway.subscriptions.words import DeliveryState, EventName
 from gateway.users.rows import User
 
+log = logging.getLogger(__name__)
 PAUSES = (5.0, 60.0, 300.0, 1800.0, 7200.0, 18_000.0, 28_800.0, 28_800.0)
 """Seconds between the tries of one message: it is given up after 23.6 hours."""
 TURN_SECONDS = 60.0
@@ -36,6 +37,7 @@ SILENT_SECONDS = 5.0
 KEPT = timedelta(days=30)
 """Of deliveries that ended."""
 SWITCHED_OFF = "The subscription was switched off."
+FAULT = "It could not be sent; the operator finds why in the gateway's log."
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +53,16 @@ class _Next:
 async def turn(db: Database, vault: Vault, messengers: Messengers, lease: NamedLease) -> float | None:
     """Send what is due, one after the other. Returns the seconds until the next try, None when nothing waits."""
     end = time.monotonic() + TURN_SECONDS
-    subscription_id = uuid.UUID(lease.name.removeprefix(PREFIX))
+    subscription_id = uuid.UUID(lease.name.rpartition(":")[2])
     while time.monotonic() < end:
         found = await _next(db, subscription_id)
         if found.unwanted is not None:
-            await _drop(db, lease, subscription_id, found.unwanted)
-            return None
+            return None if await _drop(db, lease, subscription_id) else 0.0
         if found.due is None:
             return found.due_in
         subscription, delivery, message = found.due
         receipt = await send(db, vault, messengers, subscription, message)
-        if not await _store(db, lease, delivery, receipt):
+        if not await _store(db, lease, delivery, receipt, subscription.target):
             return None
         if receipt.status is None:
             return SILENT_SECONDS
@@ -71,23 +72,23 @@ async def turn(db: Database, vault: Vault, messengers: Messengers, lease: NamedL
 async def send(
     db: Database, vault: Vault, messengers: Messengers, subscription: Subscription, message: Message
 ) -> Receipt:
-    """One try. What goes wrong stands in the receipt."""
+    """One try. What goes wrong stands in the receipt, also what nobody foresaw: so the message has its pauses and its
+    end."""
     try:
         async with db.reading() as session:
             kept = subscription.secret_id
             secret = await vault.open(session, kept) if kept is not None else ""
+        return await messengers.send(Where(subscription.kind, subscription.target, secret), message)
     except GatewayError as error:
         return Receipt(False, problem=error.detail)
-    return await messengers.send(Where(subscription.kind, subscription.target, secret), message)
+    except Exception:
+        log.exception("a message of subscription %s could not be sent", subscription.id)
+        return Receipt(False, problem=FAULT)
 
 
 async def _next(db: Database, subscription_id: uuid.UUID) -> _Next:
     async with db.reading() as session:
-        member = and_(Member.project_id == Subscription.project_id, Member.user_id == Subscription.user_id)
-        query = select(Subscription, User.disabled_at, Member.role).join(User, User.id == Subscription.user_id)
-        row = (
-            await session.execute(query.join(Member, member, isouter=True).where(Subscription.id == subscription_id))
-        ).one_or_none()
+        row = (await session.execute(_asker(subscription_id))).one_or_none()
         if row is None:
             return _Next()
         if (why := _unwanted(*row)) is not None:
@@ -101,6 +102,13 @@ async def _next(db: Database, subscription_id: uuid.UUID) -> _Next:
         project = await session.get(Project, delivery.project_id) if delivery.project_id is not None else None
         message = _message(delivery, project.name if project is not None else None)
         return _Next((row[0], delivery, message))
+
+
+def _asker(subscription_id: uuid.UUID) -> "Select[*tuple[Any, ...]]":
+    """The subscription, and what says whether its user may be told."""
+    member = and_(Member.project_id == Subscription.project_id, Member.user_id == Subscription.user_id)
+    query = select(Subscription, User.disabled_at, Member.role).join(User, User.id == Subscription.user_id)
+    return query.join(Member, member, isouter=True).where(Subscription.id == subscription_id)
 
 
 def _unwanted(subscription: Subscription, disabled_at: datetime | None, role: str | None) -> str | None:
@@ -124,13 +132,12 @@ def _message(row: Delivery, project: str | None) -> Message:
     return Message(row.id, event, row.at, row.text, row.subscription_id, reason=row.reason, project=project, **ids)
 
 
-async def _store(db: Database, lease: NamedLease, row: Delivery, receipt: Receipt) -> bool:
-    """What came of a try; False, and nothing stored, when another gateway has the lease by now."""
+async def _store(db: Database, lease: NamedLease, row: Delivery, receipt: Receipt, tried: str) -> bool:
+    """What came of a try at an address; False, and nothing stored, when another gateway has the lease by now."""
     async with db.transaction() as session:
-        if receipt.gone:
+        if receipt.final:
             # Before the lease: in the order in which all others lock them.
-            here = select(Subscription.id).where(Subscription.id == row.subscription_id)
-            await session.execute(here.with_for_update(key_share=True))
+            receipt = await _verdict(session, row.subscription_id, receipt, tried)
         if not await still_held(session, lease):
             return False
         tries = row.attempts + 1
@@ -141,6 +148,14 @@ async def _store(db: Database, lease: NamedLease, row: Delivery, receipt: Receip
         if receipt.gone:
             await _stop(session, row.subscription_id, receipt.problem or "")
     return True
+
+
+async def _verdict(session: AsyncSession, subscription_id: uuid.UUID, receipt: Receipt, tried: str) -> Receipt:
+    """What is final for the address that was tried is so for no other. The subscription keeps its address until the end
+    of the transaction."""
+    here = select(Subscription.target).where(Subscription.id == subscription_id)
+    target = await session.scalar(here.with_for_update(key_share=True))
+    return receipt if target == tried else replace(receipt, final=False, gone=False)
 
 
 def _outcome(session: AsyncSession, tries: int, receipt: Receipt) -> Mapping[str, Any]:
@@ -161,12 +176,19 @@ async def _stop(session: AsyncSession, subscription_id: uuid.UUID, why: str) -> 
     record(session, None, "subscription.stop", "subscription", subscription_id, reason=why)
 
 
-async def _drop(db: Database, lease: NamedLease, subscription_id: uuid.UUID, why: str) -> None:
+async def _drop(db: Database, lease: NamedLease, subscription_id: uuid.UUID) -> bool:
+    """Drop what waits; False, and nothing dropped, when it may be sent by now."""
     async with db.transaction() as session:
+        locked = _asker(subscription_id).with_for_update(key_share=True, of=Subscription)
+        row = (await session.execute(locked)).one_or_none()
+        why = _unwanted(*row) if row is not None else None
+        if why is None:
+            return False
         if await still_held(session, lease):
             waits = Delivery.subscription_id == subscription_id, Delivery.state == DeliveryState.WAITING
             values = {"state": DeliveryState.DROPPED, "problem": why, "due_at": None, "done_at": clock.now()}
             await session.execute(update(Delivery).where(*waits).values(**values))
+    return True
 
 
 async def forget_old(db: Database) -> None:

@@ -21,7 +21,7 @@ from gateway.subscriptions.messengers import Messengers
 from gateway.subscriptions.rows import Delivery, Subscription
 from gateway.subscriptions.sending import send
 from gateway.subscriptions.signature import new_secret
-from gateway.subscriptions.telling import PREFIX
+from gateway.subscriptions.telling import lease_name
 from gateway.subscriptions.views import own_row, view
 from gateway.subscriptions.words import OF_PROJECTS, OF_USERS, EventName, Kind
 from gateway.users.access import require_self
@@ -82,7 +82,7 @@ async def remove(db: Database, vault: Vault, caller: Caller, user_id: UUID, subs
     async with db.transaction() as session:
         row = await own_row(session, caller, subscription_id, locked=True)
         # In the order in which all others lock them.
-        await session.execute(delete(Lease).where(Lease.name == f"{PREFIX}{row.id}"))
+        await session.execute(delete(Lease).where(Lease.name == lease_name(row.kind, row.id)))
         await session.execute(delete(Delivery).where(Delivery.subscription_id == row.id))
         await session.execute(delete(Subscription).where(Subscription.id == row.id))
         if row.secret_id is not None:

@@ -14,11 +14,11 @@ from gateway import clock
 from gateway.db.lease import later, want
 from gateway.projects.rows import Member
 from gateway.subscriptions.rows import Delivery, Subscription
-from gateway.subscriptions.words import DeliveryState, EventName
+from gateway.subscriptions.words import DeliveryState, EventName, Kind
 from gateway.users.rows import User
 
 PREFIX = "subscription:"
-"""Of the named leases under which the messages of one subscription are sent."""
+"""Of the named leases under which the messages of one subscription are sent; its kind and its id follow."""
 ROWS_AT_ONCE = 500
 MOST_LETTERS = 100
 
@@ -47,6 +47,7 @@ class _Wish:
     user_id: uuid.UUID
     project_id: uuid.UUID | None
     events: Sequence[str]
+    kind: str
 
     def takes(self, told: Happening) -> bool:
         mine = told.owner_id == self.user_id if self.project_id is None else told.project_id == self.project_id
@@ -67,9 +68,20 @@ async def tell(session: AsyncSession, happenings: Sequence[Happening]) -> int:
         same = [Delivery.subscription_id, Delivery.key]
         made = statement.on_conflict_do_nothing(index_elements=same).returning(Delivery.subscription_id)
         told += await session.scalars(made)
-    for subscription_id in sorted(set(told)):
-        await want(session, f"{PREFIX}{subscription_id}", 0)
+    kinds = {wish.subscription_id: wish.kind for wish in wishes}
+    for name in sorted({lease_name(kinds[subscription_id], subscription_id) for subscription_id in told}):
+        await want(session, name, 0)
     return len(told)
+
+
+def lease_name(kind: str, subscription_id: uuid.UUID) -> str:
+    """Of the lease under which the messages of a subscription are sent. A subscription keeps its kind."""
+    return f"{prefix_of(kind)}{subscription_id}"
+
+
+def prefix_of(kind: str) -> str:
+    """Of the leases of one kind, which are counted apart."""
+    return f"{PREFIX}{Kind(kind)}:"
 
 
 def login_key(connection_id: uuid.UUID, version: int, at: datetime) -> str:
@@ -91,7 +103,7 @@ async def _wishes(session: AsyncSession, happenings: Sequence[Happening]) -> lis
     own = and_(Subscription.project_id.is_(None), Subscription.user_id.in_(owners))
     shared = and_(Subscription.project_id.in_(projects), Member.role.is_not(None))
     found = await session.execute(
-        select(Subscription.id, Subscription.user_id, Subscription.project_id, Subscription.events)
+        select(Subscription.id, Subscription.user_id, Subscription.project_id, Subscription.events, Subscription.kind)
         .join(User, User.id == Subscription.user_id)
         .join(Member, member, isouter=True)
         .where(Subscription.enabled, User.disabled_at.is_(None), or_(own, shared))

@@ -3,7 +3,10 @@ docs/explanation/decisions/0009-outbound-git.md."""
 
 import asyncio
 import ssl
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
@@ -11,7 +14,7 @@ import httpx
 
 from gateway import clock
 from gateway.errors import InvalidInput
-from gateway.git_hosts import GitHosts, PrivateHost
+from gateway.git_hosts import GitHosts, PrivateHost, look_up
 from gateway.subscriptions.message import Message, Receipt
 from gateway.subscriptions.signature import headers
 
@@ -19,7 +22,14 @@ SETTING = "MANTIK_ALLOWED_WEBHOOK_HOSTS"
 ANSWER_SECONDS = 15.0
 MOST_ANSWER = 1000
 """Bytes that are read of an answer."""
+LOOK_UPS_AT_ONCE = 16
 _TIMEOUT = httpx.Timeout(ANSWER_SECONDS, connect=5.0)
+
+
+def hosts_of(allowed: Sequence[str] = ()) -> GitHosts:
+    """What the operator allows. Names are looked up in threads of their own: a slow one holds up only webhooks."""
+    threads = ThreadPoolExecutor(LOOK_UPS_AT_ONCE, "webhooks")
+    return GitHosts(allowed, partial(look_up, threads=threads), SETTING)
 
 
 class Webhooks:
@@ -27,7 +37,7 @@ class Webhooks:
 
     def __init__(self, hosts: GitHosts | None = None, trusted: ssl.SSLContext | None = None) -> None:
         """`trusted`: whose certificates are taken; the system's by default."""
-        self._hosts = hosts or GitHosts(setting=SETTING)
+        self._hosts = hosts or hosts_of()
         self._trusted = trusted
 
     def check_url(self, url: str) -> str:
@@ -61,7 +71,8 @@ class Webhooks:
             return Receipt(False, problem=f"The receiver could not be reached: {_words(error)}.")
 
     async def _anywhere(self, parts: SplitResult, secret: str, message: Message) -> Receipt:
-        addresses = await self._hosts.addresses(parts.hostname or "") or (parts.hostname or "",)
+        host = parts.hostname or ""
+        addresses = await self._hosts.addresses(host) or await self._hosts.look_up(host)
         for address in addresses[:-1]:
             with suppress(httpx.ConnectError, httpx.ConnectTimeout):
                 return await self._sent(parts, address, secret, message)

@@ -22,6 +22,7 @@ RUN_TAG = "mantik.runId"
 MOST_PER_BATCH = 100
 MOST_TAG, MOST_PARAM = 8000, 6000
 """Longest values MLflow takes, in characters."""
+MOST_ARCHIVES = 8
 ARTIFACTS = "api/2.0/mlflow-artifacts/artifacts/"
 
 
@@ -38,6 +39,8 @@ class TrackingClient(Transport):
         self, uri: str, http: httpx.AsyncClient | None = None, *, seconds: float = 5.0, socket: Path | None = None
     ) -> None:
         super().__init__(uri, http, seconds=seconds, socket=socket)
+        self.archives = asyncio.Semaphore(MOST_ARCHIVES)
+        """Held while the files of a model are sent, so that slow readers leave connections for all else."""
         self._making: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
     async def healthy(self) -> bool:

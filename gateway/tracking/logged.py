@@ -9,6 +9,7 @@ from urllib.parse import quote, urlsplit
 from gateway.errors import Conflict, InvalidInput
 from gateway.tracking import artifacts
 from gateway.tracking.client import ARTIFACTS, TrackingClient, TrackingRefused
+from gateway.tracking.transport import decoded
 
 MARK = "MLmodel"
 OWN = "mantik"
@@ -29,6 +30,8 @@ class Logged:
     """URI of its bytes."""
     mlflow_run_id: str | None
     logged_model_id: str | None = None
+    ready: bool = True
+    """False while its files are being uploaded."""
 
     def __str__(self) -> str:
         return f"{self.path} ({self.logged_model_id})" if self.logged_model_id else self.path
@@ -70,7 +73,7 @@ async def files_of(client: TrackingClient, source: str) -> list[File]:
     while left:
         folder = left.pop()
         query = [("path", posixpath.join(top, folder).rstrip("/"))]
-        answer = (await client.send("GET", ARTIFACTS.rstrip("/"), query=query)).json()
+        answer = decoded(await client.send("GET", ARTIFACTS.rstrip("/"), query=query))
         for item in answer.get("files", ()):
             path = posixpath.join(folder, str(item["path"]))
             artifacts.parse_relative(path)
@@ -113,15 +116,15 @@ async def _logged_models(client: TrackingClient, experiment_id: str, mlflow_run_
                 return []
             raise
         infos = [model["info"] for model in answer.get("models", ())]
-        found += [_logged(info) for info in infos if info.get("status") == "LOGGED_MODEL_READY"]
+        found += [model for model in map(_logged, infos) if model.ready]
         token = answer.get("next_page_token") or ""
         if not token:
             return found
 
 
 def _logged(info: dict[str, Any]) -> Logged:
-    model_id = str(info["model_id"])
-    return Logged(str(info["name"]), str(info["artifact_uri"]), info.get("source_run_id") or None, model_id)
+    model_id, ready = str(info["model_id"]), info.get("status") == "LOGGED_MODEL_READY"
+    return Logged(str(info["name"]), str(info["artifact_uri"]), info.get("source_run_id") or None, model_id, ready)
 
 
 async def _folders(client: TrackingClient, mlflow_run_id: str) -> AsyncIterator[Logged]:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from gateway.errors import Forbidden, InvalidInput
+from gateway.tracking.model_versions import is_version
 
 
 class Kind(StrEnum):
@@ -36,7 +37,8 @@ KINDS = {
     "source_model_id": Kind.LOGGED_MODEL,
 }
 PARENT_TAG = "mlflow.parentRunId"
-RESERVED_TAGS = ("mantik.", "mlflow.prompt.")
+OWN_TAGS = "mantik."
+RESERVED_TAGS = (OWN_TAGS, "mlflow.prompt.")
 """Tags that a user may not write: the gateway's own, and what turns a registered model into a prompt."""
 _SPELLINGS = {
     Kind.RUN: re.compile(r"[0-9A-Za-z_-]{1,250}"),
@@ -108,6 +110,19 @@ def address(kind: Kind, value: object) -> Address:
     if not isinstance(value, str) or not _SPELLINGS[kind].fullmatch(value):
         raise InvalidInput(f"{str(value)[:80]!r} is not the id of a {kind.lower()}.")
     return Address(kind, value)
+
+
+def without_copied_tags(path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """MLflow's client copies a version with its tags: those of the gateway are of the first one only."""
+    source, tags = body.get("source"), body.get("tags")
+    copies = path.endswith("/model-versions/create") and isinstance(source, str) and is_version(source)
+    if not copies or not isinstance(tags, list):
+        return body
+    return {**body, "tags": [tag for tag in tags if not (isinstance(tag, dict) and _is_own(tag.get("key")))]}
+
+
+def _is_own(key: object) -> bool:
+    return isinstance(key, str) and key.startswith(OWN_TAGS)
 
 
 def refuse_reserved_tags(path: str, body: Mapping[str, Any], tag_key: str | None = None) -> None:

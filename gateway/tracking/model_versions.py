@@ -1,5 +1,6 @@
 """The registry of MLflow: registered models and their versions, of which ours are found by their tags."""
 
+import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ MODEL_TAG = "mantik.modelId"
 """Holds the gateway's id of a trained model: `model-versions/create` is not idempotent, so we search by it."""
 PROJECT_TAG = "mantik.projectId"
 PAGE = 500
+_OF_VERSION = re.compile(r"models:/+[^/]+/[^/]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,17 +21,31 @@ class Version:
     """Of the registered model, as it is in MLflow."""
     number: str
     tags: Mapping[str, str]
+    source: str = ""
+    """As its maker gave it."""
+
+    @property
+    def is_copy(self) -> bool:
+        """Made by MLflow's own client of another version, with all its tags. The gateway makes none so."""
+        return is_version(self.source)
+
+
+def is_version(source: str) -> bool:
+    """Whether it names a version of a registered model, and not a logged model or files."""
+    return _OF_VERSION.fullmatch(source) is not None
 
 
 async def versions_of(client: TrackingClient, model_id: UUID) -> list[Version]:
     """What `create_version` made for a trained model, under whatever name, the oldest first."""
-    return sorted([v async for v in _search(client, f"tags.`{MODEL_TAG}` = '{model_id}'")], key=lambda v: int(v.number))
+    found = [v async for v in _search(client, f"tags.`{MODEL_TAG}` = '{model_id}'") if not v.is_copy]
+    return sorted(found, key=lambda v: int(v.number))
 
 
 async def all_ours(client: TrackingClient) -> AsyncIterator[Version]:
     """Every version that a gateway made."""
     async for version in _search(client, f"tags.`{MODEL_TAG}` LIKE '%'"):
-        yield version
+        if not version.is_copy:
+            yield version
 
 
 async def ensure_model(client: TrackingClient, name: str, project_id: UUID) -> None:
@@ -81,9 +97,12 @@ async def delete_version(client: TrackingClient, version: Version) -> None:
     await _delete(client, "model-versions/delete", {"name": version.name, "version": version.number})
 
 
-async def numbers_of(client: TrackingClient, name: str) -> set[str]:
-    """Of all versions of a registered model, whoever made them."""
-    return {version.number async for version in _search(client, f"name = '{name}'")}
+async def numbers_of(client: TrackingClient, name: str) -> set[str] | None:
+    """Of all versions of a registered model, whoever made them; None for a name that no filter can hold."""
+    if "'" in name and '"' in name:
+        return None
+    quote = '"' if "'" in name else "'"
+    return {version.number async for version in _search(client, f"name = {quote}{name}{quote}")}
 
 
 async def delete_model_if_empty(client: TrackingClient, name: str) -> None:
@@ -94,7 +113,7 @@ async def delete_model_if_empty(client: TrackingClient, name: str) -> None:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return
         raise
-    if PROJECT_TAG in _tags(found) and not await numbers_of(client, name):
+    if PROJECT_TAG in _tags(found) and await numbers_of(client, name) == set():
         await _delete(client, "registered-models/delete", {"name": name})
 
 
@@ -119,7 +138,7 @@ async def _search(client: TrackingClient, filtered: str) -> AsyncIterator[Versio
 
 
 def _version(found: Mapping[str, Any]) -> Version:
-    return Version(str(found["name"]), str(found["version"]), _tags(found))
+    return Version(str(found["name"]), str(found["version"]), _tags(found), str(found.get("source") or ""))
 
 
 def _tags(found: Mapping[str, Any]) -> dict[str, str]:

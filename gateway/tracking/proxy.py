@@ -8,7 +8,7 @@ from gateway.tracking import artifacts, named, refused, registered, routes, sear
 from gateway.tracking.alias import alias, stands_in, translated
 from gateway.tracking.client import TrackingClient
 from gateway.tracking.desk import Answer, Asked, Desk, Pairs, Passage
-from gateway.tracking.message import parse_body, refuse_reserved_tags
+from gateway.tracking.message import parse_body, refuse_reserved_tags, without_copied_tags
 from gateway.tracking.routes import Rule
 from gateway.tracking.scopes import Reach
 from gateway.users.caller import Caller
@@ -51,7 +51,7 @@ class TrackingProxy:
             raise Forbidden("A run token may not do this.", next_step="Use your own login.")
         json_body = method != "GET" and not match.route.streams
         sent = await body() if json_body else b""
-        content = parse_body(sent)
+        content = without_copied_tags(path, parse_body(sent))
         refuse_reserved_tags(path, content, match.variables.get("tag_key"))
         _check_paths(match.route.method, query, match.variables.get("path"))
         asked = Asked(caller, match, query, content)

@@ -64,7 +64,7 @@ class Transport:
         """One call of the JSON API below `api/2.0/mlflow/`."""
         content = json.dumps(body).encode() if body is not None else None
         answer = await self.send(method, API + path, query=query, content=content)
-        return dict(answer.json() if answer.content else {})
+        return decoded(answer) if answer.content else {}
 
     async def send(
         self,
@@ -107,6 +107,8 @@ class Transport:
             if not answer.is_success:
                 _check(answer, await answer.aread())
             yield answer
+        except httpx.TransportError as error:  # within the body
+            raise TrackingUnavailable from error
         finally:
             await answer.aclose()
 
@@ -125,6 +127,14 @@ class Transport:
             content=content,
             headers={**headers, "accept-encoding": "identity"},
         )
+
+
+def decoded(answer: httpx.Response) -> dict[str, Any]:
+    """A JSON object. Raises TrackingUnavailable for anything else, as a proxy on the way may send with HTTP 200."""
+    try:
+        return dict(answer.json())
+    except (ValueError, TypeError) as error:
+        raise TrackingUnavailable("The tracking server answered something that is not JSON.") from error
 
 
 def _check(answer: httpx.Response, content: bytes) -> None:

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from gateway.errors import InvalidInput
 from gateway.git import GitError, GitStore, Source
-from gateway.git_hosts import GitHosts, PrivateHost, is_public, look_up
+from gateway.git_hosts import GitHosts, NoHost, PrivateHost, is_public, look_up
 from gateway.git_login import SshHosts, Way, ssh_command
+from gateway.repositories.uri import check_git_uri
 
 PUBLIC = ["1.1.1.1", "2606:4700::1", "64:ff9b::1.1.1.1", "::ffff:1.1.1.1", "2002:101:101::1"]
 OTHERS = [
     *("127.0.0.1", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "224.0.0.1"),
+    *("64:ff9b:1::1.1.1.1", "::1.1.1.1", "::ffff:0:1.1.1.1", "fec0::1", "5f00::1", "3fff::1"),
     *("::", "::1", "fe80::1%eth0", "fd00::1", "ff02::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::1"),
 ]
 
@@ -73,6 +76,19 @@ async def test_the_system_is_asked() -> None:
     assert "127.0.0.1" in await look_up("127.0.0.1")
     with pytest.raises(PrivateHost):
         await GitHosts().addresses("localhost")
+
+
+@pytest.mark.parametrize("host", [f"{'a' * 64}.com", "a..b"])
+async def test_what_can_be_no_host_is_refused(host: str) -> None:
+    with pytest.raises(NoHost, match="is no name of a host"):
+        GitHosts().check(host)
+    with pytest.raises(NoHost):
+        await look_up(host)
+
+
+def test_the_refusal_names_the_field_and_is_short() -> None:
+    with pytest.raises(InvalidInput, match=r"^uri: a{80}\.\.\. is no name of a host\."):
+        check_git_uri(f"https://{'a' * 200}.com/p.git")
 
 
 async def test_git_goes_to_the_address_that_was_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,12 @@
 """Trained models; the paths below a project are those of the published client."""
 
+import asyncio
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Request, status
 from fastapi.responses import StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
 
 from gateway.api.dependencies import PAGE, CallerDep, ContextDep, Cursor, Limit, ModelId, ProjectId, address
 from gateway.api.rate import RateLimit
@@ -14,6 +16,7 @@ from gateway.models import files, image, links, registration, service
 from gateway.models.files import Archive
 from gateway.models.rows import TrainedModel
 from gateway.schemas.models import ChangeModel, Link, ModelPage, ModelView, RegisterModel
+from gateway.tracking.logged import IDLE_SECONDS
 from gateway.users.throttle import subject_of_address
 
 Responses = dict[int | str, dict[str, Any]]
@@ -108,4 +111,22 @@ def _link(context: Context, model: TrainedModel) -> Link:
 def _sent(found: Archive, media_type: str) -> StreamingResponse:
     length = {"content-length": str(found.size)} if found.size is not None else {}
     disposition = {"content-disposition": f'attachment; filename="{found.name}"'}
-    return StreamingResponse(found.content, media_type=media_type, headers={**SAFE, **disposition, **length})
+    return _Archived(found, media_type, {**SAFE, **disposition, **length})
+
+
+class _Archived(StreamingResponse):
+    """Gives the archive's place back, however the sending ends; it ends for a reader who takes nothing any more."""
+
+    def __init__(self, found: Archive, media_type: str, headers: dict[str, str]) -> None:
+        super().__init__(found.content, media_type=media_type, headers=headers)
+        self._place = found.place
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def in_time(message: Message) -> None:
+            async with asyncio.timeout(IDLE_SECONDS):
+                await send(message)
+
+        try:
+            await super().__call__(scope, receive, in_time)
+        finally:
+            self._place.release()

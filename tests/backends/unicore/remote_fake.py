@@ -89,6 +89,8 @@ class RemoteFake:
     """It takes connections, and reads nothing from them."""
     full: bool = False
     """Slurm has no room: what is started waits there."""
+    breaks: str = ""
+    """Questions that end so break their connection off."""
     away: bool = False
     """It ends each connection."""
     double: bool = False
@@ -226,7 +228,8 @@ class RemoteFake:
         if self.deaf:
             await asyncio.Event().wait()
         request = await read_request(reader)
-        return None if self.away else request
+        broken = request is not None and self.breaks and request.path.partition("?")[0].endswith(self.breaks)
+        return None if self.away or broken else request
 
     def _answer(self, request: Request) -> Answer:
         parts = urlsplit(request.path)

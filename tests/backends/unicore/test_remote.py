@@ -256,6 +256,21 @@ async def test_a_silent_job_is_looked_at_between_two_questions_for_its_details(
         assert not any(one and other for one, other in pairwise(details))
 
 
+async def test_details_that_break_off_hide_no_job(backend_case: RemoteCase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "SILENT", timedelta(seconds=-10))
+    _pace(monkeypatch, timedelta())
+    async with backend_case.open() as backend:
+        ref = await backend_case.started(backend, WaitsFor("go"))
+        await backend_case.until(backend, ref, Phase.RUNNING)
+        backend_case.there.breaks = "/details"
+        del backend_case.there.asked[:]
+        for _ in range(4):
+            assert (await backend.poll([ref]))[ref].phase is Phase.RUNNING
+        assert len(backend_case.there.asked) >= 4, "the job itself is asked about as well"
+        await backend_case.release(ref.handle, "go")
+        assert (await backend_case.until(backend, ref, Phase.ENDED)).outcome is not None
+
+
 async def test_a_server_that_reads_no_more_does_not_hold_an_upload(
     backend_case: RemoteCase, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

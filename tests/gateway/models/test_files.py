@@ -1,24 +1,35 @@
 """The files of a model: as an archive, and as one of which an image is built; by the gateway's own application."""
 
+import asyncio
 import gzip
 import io
+import random
 import tarfile
+import threading
+import uuid
+import zlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from starlette.requests import ClientDisconnect
 
 from gateway import clock
 from gateway.api.app import create_app
+from gateway.api.routers import models as router
 from gateway.client import AsyncClient
 from gateway.errors import Conflict, NotFound, Unavailable
-from gateway.models import archive, image
+from gateway.models import archive, files, image
 from gateway.models.archive import Member, member
+from gateway.models.files import Archive
+from gateway.models.rows import TrainedModel
 from gateway.schemas.models import RegisterModel
 from gateway.secrets.vault import Vault
 from gateway.settings import Settings
@@ -113,15 +124,142 @@ async def test_an_archive_for_an_image_is_built_and_fetched_by_its_link(shop: Sh
         ends = clock.now() + timedelta(hours=1)
         clock.use(lambda: ends)
         late = await http.get(url.path)
-    files = unpacked(gzip.decompress(packed.content))
-    assert {f"{image.FOLDER}/{path}": data for path, data in FILES.items()}.items() <= files.items()
-    assert set(files) - {f"{image.FOLDER}/{path}" for path in FILES} == {"Dockerfile", "README.md"}
-    text = files["Dockerfile"].decode()
+        clock.use(lambda: ends - timedelta(minutes=30))
+        await _unregistering(shop, made.model_id)
+        going = await http.get(url.path)
+    found = unpacked(gzip.decompress(packed.content))
+    assert {f"{image.FOLDER}/{path}": data for path, data in FILES.items()}.items() <= found.items()
+    assert set(found) - {f"{image.FOLDER}/{path}" for path in FILES} == {"Dockerfile", "README.md"}
+    text = found["Dockerfile"].decode()
     assert text.startswith("# Build an image that can serve mlflow models.\nFROM ")
     assert f"COPY {image.FOLDER} /opt/ml/model" in text
-    assert b"docker build" in files["README.md"]
-    for refused in (forged, late):
+    assert b"docker build" in found["README.md"]
+    for refused in (forged, late, going):
         assert (refused.status_code, refused.json()["detail"]) == (404, "This link has ended. Ask for another one.")
+
+
+async def _unregistering(shop: Shop, model_id: uuid.UUID) -> None:
+    async with shop.db.transaction() as session:
+        (await session.get_one(TrainedModel, model_id)).status = "UNREGISTERING"
+
+
+@SQLITE
+async def test_an_environment_outside_the_model_is_never_opened(shop: Shop, app: FastAPI) -> None:
+    run = await shop.run()
+    await shop.log_folder(run)
+    place = f"{shop.home.experiment_id}/{run.mlflow_run_id}/artifacts/model/MLmodel"
+    content = FILES["MLmodel"] + b"    env: {virtualenv: /proc/self/fd/1}\n"
+    await shop.client.send("PUT", f"api/2.0/mlflow-artifacts/artifacts/{place}", content=content)
+    made = await shop.register("net", run)
+    async with speaks(app, shop.home.token) as http:
+        answer = await http.post(path_of(shop.home, made.model_id, "docker", "build"))
+    assert answer.status_code == 409
+    assert "names the environment '/proc/self/fd/1', which is no file beside it" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "env", ["/etc/passwd", "{conda: ../x}", "{virtualenv: a/b}", "..", "[conda.yaml]", "{conda: 1}", "!!python/none"]
+)
+def test_descriptions_that_are_refused(tmp_path: Path, env: str) -> None:
+    place = tmp_path / "MLmodel"
+    place.write_text(f"flavors: {{python_function: {{env: {env}}}}}\n")
+    with pytest.raises(Conflict, match="MLflow cannot make an image of this model: MLmodel"):
+        image.check_description(place)
+
+
+@pytest.mark.parametrize("env", ["conda.yaml", "{conda: conda.yaml, virtualenv: python_env.yaml}", "null"])
+def test_descriptions_that_are_taken(tmp_path: Path, env: str) -> None:
+    place = tmp_path / "MLmodel"
+    place.write_text(f"flavors: {{python_function: {{env: {env}}}, other: 1}}\n")
+    image.check_description(place)
+    bombs = "a: &a {x: 1}\n" + "".join(f"{c}: &{c} {{<<: [*{b}, *{b}]}}\n" for b, c in pairwise("abcdefghijklmnop"))
+    for text in ("[" * 50_000, bombs, ""):
+        place.write_text(text)
+        if text:
+            with pytest.raises(Conflict, match="MLflow cannot make an image of this model: MLmodel"):
+                image.check_description(place)
+    place.unlink()
+    with pytest.raises(Conflict, match="is missing or is not YAML"):
+        image.check_description(place)
+
+
+async def test_who_waits_for_the_builder_waits_for_some_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image, "TURN_SECONDS", 0.01)
+    monkeypatch.setattr(image, "_one_at_a_time", asyncio.Semaphore(1))
+    async with image._turn():
+        with pytest.raises(Unavailable, match=r"makes other images now\. Try again"):
+            async with image._turn():
+                pass
+    async with image._turn():
+        assert image._one_at_a_time.locked()
+
+
+@SQLITE
+async def test_only_so_many_archives_are_sent_at_once(
+    shop: Shop, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "PLACE_SECONDS", 0.05)
+    monkeypatch.setattr(shop.client, "archives", asyncio.Semaphore(1))
+    made = await shop.register("net")
+    async with shop.db.transaction() as session:
+        (await session.get_one(TrainedModel, made.model_id)).dockerfile = "FROM scratch"
+    async with speaks(app, shop.home.token) as http:
+        link = (await http.get(path_of(shop.home, made.model_id, "docker"))).json()["url"]
+        for place in (path_of(shop.home, made.model_id, "download"), urlsplit(link).path):
+            async with shop.client.archives:
+                full = await http.get(place)
+            assert (full.status_code, full.json()["code"]) == (503, "UNAVAILABLE")
+            assert full.json()["detail"].endswith("Try again in a minute.")
+            for _ in range(2):
+                assert (await http.get(place)).status_code == 200
+                assert not shop.client.archives.locked()
+
+
+@pytest.mark.parametrize("fault", ["file", "reader", "still"])
+async def test_a_place_is_given_back_however_the_sending_ends(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(router, "IDLE_SECONDS", 0.01)
+    place = asyncio.Semaphore(1)
+    await place.acquire()
+    members = [Member("x", 1 if fault == "file" else 3, member("x", b"123").content)]
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body" and fault == "reader":
+            raise OSError("gone")
+        if message["type"] == "http.response.body" and fault == "still":
+            await asyncio.Event().wait()
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    sent = router._sent(Archive("x.tar", None, archive.tar(members), place), "application/x-tar")
+    with pytest.raises((Unavailable, OSError, ClientDisconnect)):
+        await asyncio.wait_for(sent({"type": "http", "asgi": {"spec_version": "2.3"}}, receive, send), 5)
+    assert not place.locked()
+
+
+async def test_packing_is_done_in_threads_and_in_large_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    compressobj, threads = zlib.compressobj, []
+
+    def watched(*args: int) -> SimpleNamespace:
+        packer = compressobj(*args)
+
+        def compress(data: bytes) -> bytes:
+            threads.append(threading.current_thread())
+            return packer.compress(data)
+
+        return SimpleNamespace(compress=compress, flush=packer.flush)
+
+    monkeypatch.setattr(archive.zlib, "compressobj", watched)
+    data = random.Random(1).randbytes(1 << 20)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, len(data), 1 << 12):
+            yield data[start : start + (1 << 12)]
+
+    packed = [chunk async for chunk in archive.gzipped(chunks())]
+    assert gzip.decompress(b"".join(packed)) == data
+    assert threading.main_thread() not in threads
+    assert len(threads) == 5
 
 
 @SQLITE
@@ -182,14 +320,13 @@ def _published(shown: dict[str, object]) -> dict[str, object]:
 
 async def test_an_archive_holds_one_piece_at_a_time_and_its_size_is_known() -> None:
     """Of long names and of files that end anywhere in a block."""
-    held = 0
+    piece, made, got = 1 << 16, 0, 0
 
     async def pieces() -> AsyncIterator[bytes]:
-        nonlocal held
+        nonlocal made
         for _ in range(64):
-            held += 1
-            yield bytes(1 << 16)
-            held -= 1
+            made += 1
+            yield bytes(piece)
 
     big = Member("x/" + "long/" * 60 + "weights", 64 << 16, pieces)
     members = [member("x/empty", b""), member("x/ä", b"1"), big, member("x/block", bytes(512))]
@@ -198,7 +335,9 @@ async def test_an_archive_holds_one_piece_at_a_time_and_its_size_is_known() -> N
     async for chunk in archive.tar(members):
         total, most = total + len(chunk), max(most, len(chunk))
         data += chunk
-        assert held <= 1
+        got += len(chunk) == piece
+        assert made == got, "no piece is taken before the last one was sent"
+    assert made == 64
     assert total == archive.size_of(members)
     assert most <= 1 << 16
     assert {name: len(content) for name, content in unpacked(bytes(data)).items()} == {m.path: m.size for m in members}

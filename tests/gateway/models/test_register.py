@@ -1,15 +1,18 @@
 """A model of a finished run, under a name of its own, in the real registry of MLflow."""
 
 import asyncio
+import uuid
 
 import pytest
 from pydantic import ValidationError
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from gateway.errors import Conflict, Forbidden, InvalidInput, NotFound
 from gateway.models import registration, service
 from gateway.projects import service as projects
 from gateway.projects.rows import Member, Project
+from gateway.repositories import experiments
 from gateway.runs.rows import Condition, Job, Run
 from gateway.schemas.models import ChangeModel, ModelView, RegisterModel
 from gateway.users.caller import Caller
@@ -172,9 +175,12 @@ async def test_a_model_by_its_uri(shop: Shop) -> None:
     assert (made.status, made.uri, made.location) == ("REGISTERED", "https://hub.example.org/net", "hub")
     assert (made.mlflow_name, made.run_id, made.origin) == (None, None, None)
     inside = await shop.register("inside", run, uri=f"runs:/{run.mlflow_run_id}/classic", **given)
+    assert (inside.run_id, inside.location) == (run.id, "hub")
+    assert inside.origin is not None
+    assert inside.origin.commit == "c0ffee"
     assert inside.uri == f"models:/{shop.project}.inside/1"
     assert await shop.registered_names() == {"inside"}
-    for uri in ("/etc/passwd", "https://user:secret@host/x", "models:/net/1"):
+    for uri in ("/etc/passwd", "https://[::1/x", "https://user:secret@host/x", "models:/net/1"):
         with pytest.raises(InvalidInput, match=r"^uri: "):
             await shop.register("net", run, uri=uri, **given)
     for wrong in ({"run_id": None}, {"uri": "https://a/b"}, {"run_id": None, "uri": "https://a/b"}):
@@ -183,6 +189,43 @@ async def test_a_model_by_its_uri(shop: Shop) -> None:
     for model in (made, inside):
         await shop.unregister(model)
     assert await shop.models() == []
+
+
+async def test_a_uri_does_not_go_round_the_rules_for_runs(shop: Shop) -> None:
+    given = {"run_id": None, "location": "there"}
+    running, deleted = await shop.run("RUNNING"), await shop.run(deleted_at=STARTED)
+    for run, error, text in ((running, Conflict, "uri: the run train is RUNNING"), (deleted, InvalidInput, "deleted")):
+        logged = await shop.log(run)
+        await shop.log_folder(run)
+        for uri in (f"models:/{logged}", f"runs:/{run.mlflow_run_id}/model"):
+            with pytest.raises(error, match=text):
+                await shop.register("net", run, uri=uri, **given)
+    finished = await shop.run()
+    body = {"experiment_id": shop.home.experiment_id, "name": "half", "source_run_id": finished.mlflow_run_id}
+    half = (await shop.client.call("POST", "logged-models", body))["model"]["info"]["model_id"]
+    with pytest.raises(Conflict, match=rf"uri: the logged model half \({half}\) is not complete"):
+        await shop.register("net", finished, uri=f"models:/{half}", **given)
+    assert await shop.models() == []
+
+
+async def test_a_model_that_no_run_of_the_gateway_made_keeps_its_experiment(shop: Shop) -> None:
+    there = await shop.client.create_run(shop.home.experiment_id, uuid.uuid4(), "own", "a", {}, STARTED)
+    await shop.log_folder(Run(mlflow_run_id=there))
+    body = RegisterModel(name="net", uri=f"runs:/{there}/model", location="there")
+    made = await registration.register(shop.db, shop.client, shop.caller, shop.project, body)
+    assert (made.status, made.run_id) == ("REGISTERED", None)
+    args = (shop.db, shop.caller, shop.project, shop.home.experiment.id)
+    with pytest.raises(Conflict, match="holds the files of a model stays"):
+        await experiments.remove(*args)
+    await shop.unregister(made)
+    await experiments.remove(*args)
+
+
+async def test_what_the_database_refuses_is_not_called_a_name_that_is_taken(shop: Shop) -> None:
+    nobody = {"run_id": uuid.uuid4(), "connection_id": None, "source": None, "status": "REGISTERED"}
+    columns = {"name": "net", "project_id": shop.project, "mlflow_parameters": {}, **nobody}
+    with pytest.raises(IntegrityError):
+        await registration._store(shop.db, shop.caller, columns)
 
 
 async def test_a_model_gets_another_name_in_mlflow_too(shop: Shop) -> None:

@@ -1,6 +1,6 @@
 """Sites: what is checked before it is stored, and what others than admins see."""
 
-import asyncio
+import socket
 from typing import Any
 
 import asyncssh
@@ -62,12 +62,11 @@ async def test_the_keys_that_a_real_server_shows(api: httpx.AsyncClient, world: 
 
 
 async def test_a_host_that_does_not_answer(api: httpx.AsyncClient, world: World) -> None:
-    server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
     admin = await world.person("admin", admin=True)
-    answer = await api.post(f"/sites/scan-host-keys?host=127.0.0.1&port={port}", headers=admin.headers)
+    with socket.socket() as taken:  # nobody else gets the port, and nobody listens there
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        answer = await api.post(f"/sites/scan-host-keys?host=127.0.0.1&port={port}", headers=admin.headers)
     assert answer.status_code == 502
     assert answer.json()["detail"].endswith("Check host and port of the site.")
 

@@ -1,18 +1,21 @@
 """Each event is told once, after what it tells of really happened, and the message is signed and holds no secret."""
 
+import asyncio
 import uuid
 from datetime import timedelta
+from typing import cast
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import delete, event, update
 
 from backends.errors import AuthenticationFailed
 from gateway import clock
 from gateway.connections.rows import Connection, CredentialVersion
 from gateway.projects.rows import Member
 from gateway.runs import reports
-from gateway.runs.moves import record
-from gateway.runs.states import State
+from gateway.runs.moves import no_contact, record
+from gateway.runs.rows import Condition
+from gateway.runs.states import ConditionName, State
 from gateway.schedules import service as schedules
 from gateway.schedules.sweep import sweep as sweep_schedules
 from gateway.subscriptions import outbox
@@ -83,7 +86,37 @@ async def test_many_runs_that_wait_for_a_login_are_told_as_one(desk: Desk) -> No
     said = request.said
     assert (said["event"], said["connectionId"]) == ("NEEDS_LOGIN", str(yard.connection_id))
     assert b"hunter2" not in request.body
+    async with asyncio.timeout(30):
+        while await desk.untold():  # noqa: ASYNC110  the engine tells nobody else
+            await asyncio.sleep(0.05)
+    assert len(desk.receiver.requests) == 1
+
+
+async def test_a_login_that_is_not_needed_any_more_is_not_told(desk: Desk) -> None:
+    """It may be that of another version of the credential, of which nothing was told."""
+    await desk.subscribe()
+    runs = [await desk.yard.submit() for _ in range(2)]
+    for run_id in runs:
+        async with desk.db.transaction() as session:
+            await no_contact(session, run_id, ConditionName.NEEDS_LOGIN, "The site refused it.")
+    async with desk.db.transaction() as session:
+        await session.execute(delete(Condition).where(Condition.run_id == runs[0]))
+    assert await desk.untold() == ["NEEDS_LOGIN"] * 2
+    await outbox.empty(desk.db)
+    assert [d.run_id for d in await desk.deliveries()] == [runs[1]]
     assert await desk.untold() == []
+
+
+async def test_a_word_of_another_version_holds_up_nothing(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    await desk.subscribe()
+    run_id = await desk.yard.submit()
+    async with desk.db.transaction() as session:
+        for word in ("RUN_DANCED", EventName.RUN_FAILED):
+            record(session, run_id, "state", "It failed.", to=State.FAILED, untold=cast(EventName, word))
+    await outbox.empty(desk.db)
+    assert [d.event for d in await desk.deliveries()] == ["RUN_FAILED"]
+    assert await desk.untold() == []
+    assert "no gateway of this version knows 'RUN_DANCED'" in caplog.text
 
 
 async def test_a_schedule_that_pauses_itself_is_told_with_its_reason(office: Office, desk: Desk) -> None:

@@ -13,8 +13,11 @@ from sqlalchemy import select, update
 from gateway import clock
 from gateway.audit.rows import AuditEntry
 from gateway.db.lease import Lease, later
+from gateway.db.session import Database
+from gateway.schemas.subscriptions import SaveSubscription
 from gateway.secrets.rows import Secret
-from gateway.subscriptions import sending, webhooks
+from gateway.subscriptions import sending, service, webhooks
+from gateway.subscriptions.message import Message, Receipt
 from gateway.subscriptions.messengers import Messengers
 from gateway.subscriptions.rows import Delivery, Subscription
 from gateway.subscriptions.telling import PREFIX
@@ -254,6 +257,51 @@ async def test_410_disables_the_subscription(desk: Desk) -> None:
         assert [entry.object_id for entry in told] == [str(made.subscription_id)]
 
 
+async def test_a_verdict_on_an_old_address_does_not_hold_for_the_new_one(desk: Desk) -> None:
+    made = await desk.subscribe()
+    await desk.tell("one")
+    desk.receiver.hangs, desk.receiver.status = True, 410
+    postman = await desk.postman()
+    await postman.begin()
+    await asyncio.to_thread(desk.receiver.reached.wait, 30)
+    with receiving() as new:
+        body = SaveSubscription.model_validate({"name": "mine", "kind": "webhook", "url": new.url})
+        caller, messengers = desk.yard.caller, desk.context.messengers
+        await service.change(desk.db, messengers, caller, caller.user_id, made.subscription_id, body)
+        desk.receiver.gate.set()
+        await postman.end()
+        row = await desk.subscription(made.subscription_id)
+        assert (row.enabled, row.stopped) == (True, None)
+        (delivery,) = await desk.deliveries()
+        assert (delivery.state, delivery.attempts, delivery.status) == ("WAITING", 1, 410)
+        await desk.pass_time()
+        await postman.go()
+        assert new.events == ["RUN_FAILED"]
+    assert await desk.states() == ["DELIVERED"]
+
+
+async def test_what_is_switched_on_again_at_the_last_moment_is_not_dropped(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await desk.subscribe()
+    await desk.tell("one")
+    look = sending._next
+
+    async def look_while_it_is_off(db: Database, subscription_id: uuid.UUID) -> sending._Next:
+        monkeypatch.setattr(sending, "_next", look)
+        await _switch(desk, made.subscription_id, enabled=False)
+        found = await look(db, subscription_id)
+        await _switch(desk, made.subscription_id, enabled=True)
+        assert found.unwanted is not None
+        return found
+
+    monkeypatch.setattr(sending, "_next", look_while_it_is_off)
+    postman = await desk.postman()
+    await postman.go()
+    await postman.go()
+    assert await desk.states() == ["DELIVERED"]
+
+
 async def test_what_waits_is_dropped_when_the_subscription_is_switched_off(desk: Desk) -> None:
     made = await desk.subscribe()
     await desk.tell("one")
@@ -280,6 +328,26 @@ async def test_a_secret_that_cannot_be_read_is_a_problem_of_its_delivery(desk: D
     assert delivery.state == "WAITING"
     assert "MANTIK_SECRET_KEYS" in (delivery.problem or "")
     assert desk.receiver.requests == []
+
+
+class Broken(webhooks.Webhooks):
+    async def send(self, url: str, secret: str, message: Message) -> Receipt:
+        raise RuntimeError("nobody foresaw this")
+
+
+async def test_what_nobody_foresaw_is_a_problem_of_its_delivery(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """So that it has its pauses and its end, and the user sees it."""
+    made = await desk.subscribe()
+    await desk.tell("one")
+    postman = await desk.postman()
+    postman.postman.parts = replace(postman.postman.parts, messengers=Messengers(Broken()))
+    await postman.go()
+    (delivery,) = await desk.deliveries()
+    assert (delivery.state, delivery.attempts) == ("WAITING", 1)
+    assert delivery.problem == "It could not be sent; the operator finds why in the gateway's log."
+    assert await _pause(desk) == pytest.approx(sending.PAUSES[0], abs=3)
+    assert str(made.subscription_id) in caplog.text
+    assert "nobody foresaw this" in caplog.text
 
 
 async def test_an_operator_who_takes_the_host_away_stops_what_waits(desk: Desk) -> None:

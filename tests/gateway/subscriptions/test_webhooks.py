@@ -64,6 +64,9 @@ def test_secrets_differ() -> None:
         ("https://10.1.2.3/", SETTING),
         ("https://169.254.169.254/latest/meta-data", SETTING),
         ("https://0x7f000001/", SETTING),
+        (f"https://{'a' * 64}.com/", f"url: {'a' * 64}.com is no name of a host. Give one whose parts"),
+        ("https://a..b/", "url: a..b is no name of a host."),
+        ("https://[fec0::1]/", SETTING),
         ("http://127.0.0.1:8080/", "url: only https is taken."),
     ],
 )
