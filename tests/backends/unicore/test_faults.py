@@ -330,7 +330,11 @@ async def test_secrets_are_for_the_owner_alone_and_in_no_description(case: Unico
     assert holding == {"env"}
 
 
-async def test_a_sweep_is_one_small_question_for_each_job_when_nothing_changes(case: UnicoreCase, proxy: Proxy) -> None:
+async def test_a_sweep_is_one_small_question_for_each_job_that_is_due_when_nothing_changes(
+    case: UnicoreCase, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for begun in watch.PACES:
+        monkeypatch.setitem(watch.PACES, begun, (0.0, timedelta()))
     async with case.open() as backend:
         refs = await asyncio.gather(*(case.started(backend, WaitsFor("go")) for _ in range(5)))
         for ref in refs:
