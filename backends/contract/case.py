@@ -42,6 +42,8 @@ class BackendCase(ABC):
     kind: BackendKind
     site: Site
     patience: float = 60.0
+    huge: int = 1 << 38
+    """Bytes of a log, nearly all of them a hole, that cannot be read as a whole in this time."""
     account: str | None = None
 
     def __init__(self, folder: Path) -> None:

@@ -1,6 +1,6 @@
 """`stat`, `list` and `read`: by ranges, inside the run's directory; and what the user gives arrives as it was."""
 
-import time
+import asyncio
 
 import pytest
 
@@ -60,14 +60,14 @@ async def test_bytes_that_are_no_text(backend_case: BackendCase) -> None:
         assert await backend.read(handle, "mantik.log", 0, 100) == b"no line end \x01\x7f"
 
 
-async def test_the_end_of_a_huge_log_comes_quickly(backend_case: BackendCase) -> None:
-    size = 200 * MEGABYTE
+async def test_the_end_of_a_huge_log_comes_without_the_rest(backend_case: BackendCase) -> None:
+    """A backend that read all of it would not be done in time."""
+    size = backend_case.huge
     async with backend_case.open() as backend:
         status = await backend_case.ended(backend, GrowsLog(size, "the end"))
         assert status.log_size == size + len("the end")
-        began = time.monotonic()
-        assert await backend.read(status.ref.handle, "mantik.log", size, 100) == b"the end"
-        assert time.monotonic() - began < 2
+        async with asyncio.timeout(backend_case.patience):
+            assert await backend.read(status.ref.handle, "mantik.log", size, 100) == b"the end"
 
 
 async def test_a_directory_is_listed_by_name(backend_case: BackendCase) -> None:

