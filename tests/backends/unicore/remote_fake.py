@@ -99,6 +99,8 @@ class RemoteFake:
     numbers: int = 1000
     key: str = ""
     """PEM of the private key of its certificate."""
+    connections: set[asyncio.StreamWriter] = field(default_factory=set)
+    """Those that are open."""
     asked: list[str] = field(default_factory=list)
     """Method and path of each request."""
 
@@ -209,6 +211,7 @@ class RemoteFake:
     # -- HTTP
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections.add(writer)
         with suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
             while (request := await self._heard(reader)) is not None:
                 self.asked.append(f"{request.method} {request.path.partition('?')[0].removeprefix('/rest/core')}")
@@ -222,6 +225,7 @@ class RemoteFake:
                 head += [f"{name}: {value}" for name, value in more.items()]
                 writer.write("\r\n".join((*head, "", "")).encode() + data)
                 await writer.drain()
+        self.connections.discard(writer)
         writer.close()
 
     async def _heard(self, reader: asyncio.StreamReader) -> Request | None:
@@ -334,6 +338,9 @@ class RemoteFake:
         return 204, None, {}
 
     async def close(self) -> None:
+        for writer in self.connections:
+            writer.transport.abort()
+        await asyncio.sleep(0.05)  # until the other side has seen it
         for job in self.jobs.values():
             self.slurm_ends(job, "CANCELLED")
             for task in job.tasks:
