@@ -252,3 +252,10 @@ def _site(name: str, verb: str, *which: str) -> str:
     if done.returncode:
         pytest.fail(f"tests/sites/{name} {verb} {' '.join(which)} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     return done.stdout
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A server of UNICORE may take its time over the end of TLS, which aiohttp leaves to the event loop."""
+    for item in items:
+        if item.get_closest_marker("unicore"):
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"))

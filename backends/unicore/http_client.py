@@ -1,5 +1,6 @@
 """The HTTP client below pyunicore's transport: httpx whose connections aiohttp makes, and what that changes undone."""
 
+import asyncio
 from typing import Any
 
 import aiohttp
@@ -21,7 +22,16 @@ class HttpClient(HttpxAiohttpClient):
         return _Transport(proxy=proxy, **options)
 
 
+CLOSED_WITHIN = 0.05
+
+
 class _Transport(AiohttpTransport):
+    async def aclose(self) -> None:
+        """Connections that ended before, idle for too long, say goodbye to the server in the background:
+        https://docs.aiohttp.org/en/stable/client_advanced.html#graceful-shutdown"""
+        await super().aclose()
+        await asyncio.sleep(CLOSED_WITHIN)
+
     def get_client(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
             limit=self.limits.max_connections or 0,

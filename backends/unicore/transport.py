@@ -34,6 +34,8 @@ SESSION_ENDED = 432
 ATTEMPTS = 3
 CONNECTIONS = 8
 CONNECT_SECONDS, REPLY_SECONDS = 10.0, 60.0
+IDLE_SECONDS = 20.0
+"""How long a connection is kept for the next request; servers keep one for 30 s, as a rule."""
 TURN_SECONDS = 600.0
 """How long a request may wait for one of the connections, when very many are to be sent at once."""
 BYTES = {"Accept": "application/octet-stream"}
@@ -67,7 +69,9 @@ class Channel:
         self.base = site.url.rstrip("/")
         self._client: httpx.AsyncClient = HttpClient(
             verify=tls_context(site),
-            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
+            limits=httpx.Limits(
+                max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=IDLE_SECONDS
+            ),
             timeout=_limits(REPLY_SECONDS),
         )
         self._session = Session(self.base, self._client, credentials)

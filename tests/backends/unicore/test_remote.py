@@ -105,7 +105,8 @@ async def test_a_duplicate_that_ends_first_does_not_end_the_run(backend_case: Re
         await backend_case.running(backend, ref)
         await seen(lambda: backend_case.job(handle).status == "FAILED")
         for _ in range(4):
-            assert (await backend.poll([ref]))[ref].phase is Phase.RUNNING
+            status = (await backend.poll([ref]))[ref]
+            assert status.phase is Phase.RUNNING, status
         await backend_case.release(handle, "go")
         status = await backend_case.until(backend, ref, Phase.ENDED)
         assert status.outcome is not None
