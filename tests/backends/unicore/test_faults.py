@@ -340,6 +340,10 @@ async def test_a_sweep_is_one_small_question_for_each_job_that_is_due_when_nothi
         for ref in refs:
             await case.running(backend, ref)
             await case.until(backend, ref, Phase.RUNNING)
+        # The directory may have told of the start before the server's status does.
+        while any(status.site_state != "RUNNING" for status in (await backend.poll(refs)).values()):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+        await backend.poll(refs)
         await backend.poll(refs)
         before = len(proxy.seen)
         for _ in range(6):
