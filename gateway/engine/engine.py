@@ -25,6 +25,7 @@ from gateway.engine.sites import NoTurn, SitePaused
 from gateway.engine.submission import AGAIN, NEXT_TURN_SECONDS, ON, RELEASED, Submission
 from gateway.engine.tracker import Tracker
 from gateway.errors import GatewayError
+from gateway.models.passes import LEAST_PAUSE
 from gateway.models.sweep import SWEEP_SECONDS as REGISTRY_SECONDS
 from gateway.models.sweep import sweep as sweep_registry
 from gateway.models.upkeep import Upkeep
@@ -112,7 +113,7 @@ class Engine:
             "orphans": (self._orphans.sweep, SWEEP_SECONDS),
             "tracking": (self._tracking, IDLE_SECONDS),
             "schedules": (self._schedules, IDLE_SECONDS),
-            "models": (self._models.turn, IDLE_SECONDS),
+            "models": (self._models.turn, LEAST_PAUSE),
             "registry": (self._registry, REGISTRY_SECONDS),
             "messages": (self._postman.round, ROUND_SECONDS),
             "renewal": (self._renew, self._lease_seconds / 4),

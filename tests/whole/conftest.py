@@ -23,6 +23,19 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(path, ignore_errors=True)
 
 
+@pytest.fixture
+def on(database_url: str) -> dict[str, str]:
+    """Settings of a gateway on each kind of database, without tracking."""
+    return {
+        "MANTIK_TRACKING_URI": "http://127.0.0.1:9",
+        "MANTIK_TRACKING_TIMEOUT_SECONDS": "0.2",
+        "MANTIK_LEASE_SECONDS": "3",
+        "MANTIK_LOCAL_OPEN": "true",
+        "MANTIK_SECRET_KEYS": "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=",
+        "MANTIK_DATABASE_URL": database_url,
+    }
+
+
 @pytest.fixture(scope="session")
 def gateway(folder: Path) -> Iterator[GatewayProcess]:
     with running(folder / "gateway") as process:

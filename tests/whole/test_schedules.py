@@ -15,20 +15,6 @@ from tests.whole.workshop import MLPROJECT, Workshop, make_repository
 
 SOON = 20
 """Seconds: less than that to the next full minute, and the one after it is taken."""
-KEY = "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="
-
-
-@pytest.fixture
-def on(database_url: str) -> dict[str, str]:
-    """Settings of a gateway on each kind of database, without tracking."""
-    return {
-        "MANTIK_TRACKING_URI": "http://127.0.0.1:9",
-        "MANTIK_TRACKING_TIMEOUT_SECONDS": "0.2",
-        "MANTIK_LEASE_SECONDS": "3",
-        "MANTIK_LOCAL_OPEN": "true",
-        "MANTIK_SECRET_KEYS": KEY,
-        "MANTIK_DATABASE_URL": database_url,
-    }
 
 
 class Desk:
@@ -44,19 +30,10 @@ class Desk:
                 name="train",
                 entryPoint="marks",
                 mlflowParameters={"marker": str(self.marker)},
-                connectionId=self._connection(),
+                connectionId=self.workshop.local(),
             )
         )
         assert self.marker.read_text() == "ran\n"
-
-    def _connection(self) -> str:
-        """This machine as a site; an embedded gateway has it by itself."""
-        items = self.gateway.call("GET", self.workshop.connections)["items"]
-        if items:
-            return str(items[0]["connectionId"])
-        site = self.gateway.call("POST", "/sites", {"name": "here", "kind": "local"})["siteId"]
-        body = {"connectionName": "here", "connectionProvider": "Local", "authMethod": "None", "siteId": site}
-        return str(self.gateway.call("POST", self.workshop.connections, body, check=False)["connectionId"])
 
     def mantik(self, *words: str) -> str:
         done = mantik(self.gateway, self.home, *words, "--project-id", self.workshop.project)

@@ -73,8 +73,14 @@ class Workshop:
         return f"/users/{self.user}/settings/connections"
 
     def local(self) -> str:
+        """A connection to this machine; an embedded gateway has one by itself, another gets it here."""
         items = self.gateway.call("GET", self.connections)["items"]
-        return str(next(c["connectionId"] for c in items if c["connectionProvider"] == "Local"))
+        for connection in items:
+            if connection["connectionProvider"] == "Local":
+                return str(connection["connectionId"])
+        site = self.gateway.call("POST", "/sites", {"name": "here", "kind": "local"})["siteId"]
+        body = {"connectionName": "here", "connectionProvider": "Local", "authMethod": "None", "siteId": site}
+        return str(self.gateway.call("POST", self.connections, body, check=False)["connectionId"])
 
     def add_site(self, name: str, there: SlurmSite, **changes: Any) -> str:
         body = {
