@@ -86,6 +86,8 @@ class JobRequest:
     """The commit."""
     raw_jobs_allowed: bool = True
     """Whether the site takes a batch script of ours where its own job descriptions cannot say what is asked for."""
+    local_tracking: bool = False
+    """Whether MLflow's API is served beside the job and read by the gateway; else the job asks the gateway itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,8 @@ class RenderedJob:
     MANTIK_GIT_REF."""
     warnings: tuple[str, ...] = ()
     """Sentences: what the site cannot take or what is read in a surprising way."""
+    local_tracking: bool = False
+    """The job keeps what it tracks in `tracking/journal` of its attempt."""
 
     @classmethod
     def of(
@@ -118,6 +122,7 @@ class RenderedJob:
             project_path=request.project_path,
             git_ref=request.git_ref,
             warnings=warnings,
+            local_tracking=request.local_tracking,
         )
 
 

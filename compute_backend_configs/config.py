@@ -37,6 +37,12 @@ class ComputeBackendConfig(Section):
     resources: Annotated[Resources, BeforeValidator(read_section)] = Field(
         default=Resources(), alias="Resources", description="What the job asks for; required except with `Local`."
     )
+    tracking: Literal["local", "direct"] | None = Field(
+        default=None,
+        alias="Tracking",
+        description="Where the job tracks: `local`, beside itself and copied by the gateway, also when the network "
+        "fails; `direct`, over HTTP to the gateway. Without: as the site says.",
+    )
     exclude: Lines = Field(default=(), alias="Exclude", description="Patterns of project files that are not sent.")
 
     @model_validator(mode="after")

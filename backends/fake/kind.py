@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 
 from backends.backend import Backend, CredentialSource
 from backends.fake.backend import FakeBackend
@@ -17,7 +18,8 @@ class FakeKind:
         self.name = name
 
     def render(self, request: JobRequest) -> RenderedJob:
-        return RenderedJob.of(request, request.command.encode(), ("submit",))
+        kept = replace(request, local_tracking=request.local_tracking and self.site.tracks)
+        return RenderedJob.of(kept, request.command.encode(), ("submit",))
 
     def open(self, site: Site, credentials: CredentialSource) -> AbstractAsyncContextManager[Backend]:
         return _opened(self.site)

@@ -19,6 +19,8 @@ class FakeSite:
     def __init__(self, *, hold: bool = False, root: str = "/fake") -> None:
         self.hold = hold
         self.root = root
+        self.tracks = False
+        """Whether jobs keep what they track beside themselves, as a job script does that is asked to."""
         self.faults = Faults()
         self.cache: dict[str, int] = {}
         self.runs: dict[str, FakeFiles] = defaultdict(FakeFiles)

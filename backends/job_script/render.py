@@ -56,6 +56,12 @@ class Places:
         return self.run == "$PWD"
 
 
+@cache
+def _tracking() -> Variable:
+    """The program that keeps beside the job what it tracks, as a here-document."""
+    return Variable("TRACKING", files("backends.job_script").joinpath("tracking_endpoint.py").read_text().rstrip("\n"))
+
+
 def render_script(request: JobRequest, directives: Sequence[str] = (), places: Places = Places()) -> bytes:
     """The script of a request, after `#SBATCH` directives where the site has them.
 
@@ -66,6 +72,9 @@ def render_script(request: JobRequest, directives: Sequence[str] = (), places: P
         directives=directives,
         places=places,
         run_id=request.run_id,
+        name=request.name,
+        nodes=(config.resources.nodes if config.resources else None) or 1,
+        tracking=_tracking() if request.local_tracking else None,
         lineage_id=request.lineage_id,
         git_ref=request.git_ref,
         project_path=request.project_path,

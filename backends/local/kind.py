@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 
 from backends.backend import Backend, CredentialSource
 from backends.errors import InvalidJob
@@ -28,7 +29,8 @@ class LocalKind:
         warnings = [f"Resources: {', '.join(_published(n) for n in ignored)} has no meaning on this machine."]
         seconds = resources.runtime.seconds if resources and resources.runtime else 0
         submit = ("timeout", str(seconds), "bash", "job.sh") if seconds else ("bash", "job.sh")
-        return RenderedJob.of(request, render_script(request), submit, tuple(warnings) if ignored else ())
+        near = replace(request, local_tracking=False)  # the gateway is on this machine
+        return RenderedJob.of(near, render_script(near), submit, tuple(warnings) if ignored else ())
 
     def open(self, site: Site, credentials: CredentialSource) -> AbstractAsyncContextManager[Backend]:
         return _open(site)

@@ -89,4 +89,14 @@ TokenId = Annotated[UUID, Path(alias="tokenId")]
 ModelId = Annotated[UUID, Path(alias="modelId")]
 ScheduleId = Annotated[UUID, Path(alias="scheduleId")]
 SubscriptionId = Annotated[UUID, Path(alias="subscriptionId")]
-RunId = Annotated[UUID, Path(alias="runId")]
+
+
+def _run_id(
+    given: Annotated[UUID, Path(alias="runId", description="The run's id, or MLflow's id of the run.")],
+    caller: CallerDep,
+) -> UUID:
+    """To a run token the door opens for its own run only, whichever of its ids the path has."""
+    return caller.run_id or given
+
+
+RunId = Annotated[UUID, Depends(_run_id)]

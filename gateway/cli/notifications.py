@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gateway.client import Client
     from gateway.schemas.subscriptions import SubscriptionView
 
-EVENTS = ("RUN_FAILED", "RUN_LOST", "NEEDS_LOGIN", "SCHEDULE_PAUSED", "CREDENTIAL_ENDING")
+EVENTS = ("RUN_FAILED", "RUN_LOST", "NEEDS_LOGIN", "SCHEDULE_PAUSED", "BUDGET_GUARD", "CREDENTIAL_ENDING")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -34,7 +34,7 @@ def _event_option(function: F) -> F:
 
 @click.group(cls=Group)
 def command() -> None:
-    """Be told of failed runs, lost logins and paused schedules."""
+    """Be told of failed runs, lost logins, paused schedules and budgets."""
 
 
 @command.command("add")

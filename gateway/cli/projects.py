@@ -6,6 +6,7 @@ from gateway.cli.asking import confirm, gateway, yes_option
 from gateway.cli.groups import Group
 from gateway.cli.output import output_option, show, show_rows
 from gateway.cli.project_members import members
+from gateway.cli.retention import retention
 from gateway.cli.table import fields
 from gateway.cli.text import age, moment
 
@@ -16,6 +17,7 @@ def command() -> None:
 
 
 command.add_command(members)
+command.add_command(retention)
 
 
 @command.command("create")

@@ -43,6 +43,13 @@ def command() -> None:
     show_default=True,
     help="How jobs reach the gateway.",
 )
+@click.option(
+    "--tracking",
+    type=click.Choice(["local", "direct"]),
+    default="local",
+    show_default=True,
+    help="Where jobs track: beside themselves, copied by the gateway, or over HTTP to the gateway.",
+)
 @click.option("--no-raw-jobs", is_flag=True, help="The site takes no batch scripts of ours.")
 @click.option("--whole-nodes-charged", is_flag=True, help="The site charges whole nodes.")
 @click.option("--poll-seconds-min", type=float, default=2.0, show_default=True, help="Shortest pause between looks.")
@@ -106,6 +113,7 @@ def show_one(site: str, output: str) -> None:
         ("Certificate", None if found.verify_tls else "not checked"),
         ("Work directory", found.work_directory),
         ("Jobs reach us", found.compute_nodes_reach_gateway),
+        ("Tracking", found.tracking),
         ("Raw jobs", None if found.raw_jobs_allowed else "refused"),
         ("Charged", "whole nodes" if found.whole_nodes_charged else None),
         ("Looked at", f"every {found.poll_seconds_min:g} to {found.poll_seconds_max:g} s"),

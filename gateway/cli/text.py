@@ -75,6 +75,11 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 86400}d{whole % 86400 // 3600:02}h"
 
 
+def hours(count: float | None) -> str:
+    """At most two decimals; - where there is none."""
+    return "-" if count is None else f"{count:.2f}".rstrip("0").rstrip(".")
+
+
 def size(count: float | None) -> str:
     """Bytes in one unit of 1024."""
     if count is None:

@@ -40,7 +40,7 @@ def _default_project(given: Ref | None) -> Ref | None:
 class Client:
     """A gateway at `api_url` (or MANTIK_API_URL), as the user of MANTIK_USERNAME and MANTIK_PASSWORD, of `mantik
     login`, or of a `token`. Errors are the classes of `gateway.errors`. `project` (or MANTIK_PROJECT_ID), an id or a
-    name, is the one that `runs`, `schedules`, `models`, `experiments`, `code` and `members` belong to."""
+    name, is the one that `runs`, `schedules`, `models`, `experiments`, `code`, `members` and `retention` belong to."""
 
     def __init__(
         self,
@@ -64,6 +64,8 @@ class Client:
         here = self.project(_default_project(project))
         self.runs, self.experiments, self.code = here.runs, here.experiments, here.code
         self.members, self.schedules, self.models = here.members, here.schedules, here.models
+        self.retention = here.retention
+        self.budget = here.budget
 
     @property
     def api_url(self) -> str:
@@ -124,6 +126,8 @@ class AsyncClient:
         here = self.project(_default_project(project))
         self.runs, self.experiments, self.code = here.runs, here.experiments, here.code
         self.members, self.schedules, self.models = here.members, here.schedules, here.models
+        self.retention = here.retention
+        self.budget = here.budget
 
     @property
     def api_url(self) -> str:

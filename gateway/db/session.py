@@ -20,7 +20,9 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        options: dict[str, Any] = {} if self.is_sqlite else {"pool_size": pool_size, "max_overflow": pool_size}
+        # The connection used last is used next: few of them have to learn the statements.
+        pool: dict[str, Any] = {"pool_size": pool_size, "max_overflow": pool_size, "pool_use_lifo": True}
+        options: dict[str, Any] = {} if self.is_sqlite else pool
         self.engine: AsyncEngine = create_async_engine(self.url, hide_parameters=True, **options)
         reading: dict[str, Any] = {"read_only": True}
         if self.is_sqlite:

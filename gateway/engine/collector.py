@@ -14,7 +14,8 @@ from gateway import clock
 from gateway.db.lease import later, want
 from gateway.engine.log_copy import LOG, LogCopy
 from gateway.engine.parts import DAY, Parts
-from gateway.engine.poller import PREFIX, STATES, ending
+from gateway.engine.poller import PREFIX, STATES, ending, spent
+from gateway.engine.replay import reopen_journal
 from gateway.errors import GatewayError
 from gateway.logs.rows import LogChunk
 from gateway.runs.lease import RunLease, still_held
@@ -93,7 +94,7 @@ class Collector:
 
     async def _collect(self, run: Run, lease: RunLease) -> None:
         async with self.parts.db.reading() as session:
-            job, handle = await _current(session, run)
+            job, handle = await current(session, run)
             others = await _never_ran(session, run, job)
             site = await session.get(Site, run.site_id) if run.site_id is not None else None
         if handle is not None and site is not None and run.connection_id is not None:
@@ -138,7 +139,7 @@ class Collector:
 
     async def _job(self, run: Run) -> tuple[Job | None, Handle | None]:
         async with self.parts.db.reading() as session:
-            return await _current(session, run)
+            return await current(session, run)
 
     async def _delete(self, run: Run, lease: RunLease) -> float | None:
         _, handle = await self._job(run)
@@ -170,7 +171,7 @@ class Collector:
     async def _sweep(self, run: Run, lease: RunLease) -> float | None:
         """Evidence that came late reopens a LOST run."""
         async with self.parts.db.reading() as session:
-            job, handle = await _current(session, run)
+            job, handle = await current(session, run)
         if job is None or handle is None or run.connection_id is None or await self._too_late(run, run.ended_at):
             return None
         backend = await self.parts.sites.backend(run.connection_id)
@@ -187,8 +188,9 @@ class Collector:
                 await self._know(run, lease, to.reason, to.text, to.exit_code)
                 return None
         async with self.parts.db.transaction() as session:
+            await reopen_journal(session, run.id)
             if status.phase is Phase.ENDED:
-                if await move(session, run, to, guard=lease.guard):
+                if await move(session, run, to, guard=lease.guard, **spent(run, job, status)):
                     await set_condition(session, run.id, ConditionName.COLLECTING, "What came late is being collected.")
                 return 0.0
             to = Move(STATES[status.phase], "The lost job was found again.", {"site": status.site_state})
@@ -214,7 +216,8 @@ async def _never_ran(session: AsyncSession, run: Run, job: Job | None) -> list[H
     return [Handle(attempt.tag, attempt.location or "") for attempt in rows if attempt.id != ran]
 
 
-async def _current(session: AsyncSession, run: Run) -> tuple[Job | None, Handle | None]:
+async def current(session: AsyncSession, run: Run) -> tuple[Job | None, Handle | None]:
+    """The job that ran the run's code, if any, and where its files are: of the newest attempt where no job is known."""
     newest = select(Attempt).where(Attempt.run_id == run.id).order_by(Attempt.n.desc()).limit(1)
     attempt = await session.scalar(newest)
     job = await session.scalar(select(Job).where(Job.run_id == run.id, Job.current))

@@ -21,6 +21,9 @@ from gateway.engine.orphans import SWEEP_SECONDS, Orphans
 from gateway.engine.parts import Parts, back_off
 from gateway.engine.poller import PREFIX, Poller
 from gateway.engine.postman import ROUND_SECONDS, Postman
+from gateway.engine.replay import Replay, free_journals
+from gateway.engine.retention import SWEEP_SECONDS as RETENTION_SECONDS
+from gateway.engine.retention import Retention
 from gateway.engine.sites import NoTurn, SitePaused
 from gateway.engine.submission import AGAIN, NEXT_TURN_SECONDS, ON, RELEASED, Submission
 from gateway.engine.tracker import Tracker
@@ -39,11 +42,15 @@ from gateway.runs.sweep import sweep
 from gateway.schedules import rounds
 from gateway.schedules.sweep import sweep as sweep_schedules
 from gateway.secrets.notification import Told
+from gateway.tracking.proxy import TrackingProxy
 
 log = logging.getLogger(__name__)
 IDLE_SECONDS = 0.5
 TOGETHER_SECONDS = 0.02
 HOUSEKEEPING_SECONDS = 300.0
+REPLAY_SECONDS = 1.0
+REPLAY_CALL_SECONDS = 60.0
+"""For one call to MLflow: nobody waits for it."""
 ON_ITS_WAY = (State.CREATED, State.PREPARING)
 """Both are one long step: code is fetched, and brought to the site."""
 BROKEN = "The gateway could not do the next step of this run and tries again; its operator finds why in its log."
@@ -85,6 +92,7 @@ class Engine:
         self._poller = Poller(parts, logs)
         self._notices = Notices(parts, self._poller)
         self._orphans = Orphans(parts)
+        self._replay = Replay(parts, TrackingProxy(parts.db, parts.tracking, seconds=REPLAY_CALL_SECONDS), self._spawn)
         self._models = Upkeep(parts.db, parts.tracking)
         self._postman = Postman(parts, self._spawn)
         self._at_once = at_once
@@ -92,6 +100,7 @@ class Engine:
         """Long steps leave room for the others: a cancel is never behind the commands of other users."""
         self._lease_seconds = parts.settings.lease_seconds
         self._leases: dict[object, RunLease] = {}
+        self.retention = Retention(parts, self._leases)
         self._long: set[object] = set()
         self._ticks: dict[str, NamedLease] = {}
         self._work: set[asyncio.Task[None]] = set()
@@ -106,16 +115,19 @@ class Engine:
             async with self.parts.db.transaction() as session:
                 await free_runs(session)
                 await free_named(session)
+                await free_journals(session)
         loops = {
             "runs": (self._runs, IDLE_SECONDS),
             "polls": (self._polls, IDLE_SECONDS),
             "notices": (self._notices.round, IDLE_SECONDS),
             "orphans": (self._orphans.sweep, SWEEP_SECONDS),
             "tracking": (self._tracking, IDLE_SECONDS),
+            "replay": (self._replay.turn, REPLAY_SECONDS),
             "schedules": (self._schedules, IDLE_SECONDS),
             "models": (self._models.turn, LEAST_PAUSE),
             "registry": (self._registry, REGISTRY_SECONDS),
             "messages": (self._postman.round, ROUND_SECONDS),
+            "retention": (self.retention.round, RETENTION_SECONDS),
             "renewal": (self._renew, self._lease_seconds / 4),
             "housekeeping": (self._housekeeping, HOUSEKEEPING_SECONDS),
         }

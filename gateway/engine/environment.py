@@ -6,13 +6,14 @@ from gateway.sites.rows import Site
 from gateway.tracking.alias import alias
 
 
-def job_environment(settings: Settings, run: Run, site: Site, token: str) -> dict[str, str]:
+def job_environment(settings: Settings, run: Run, site: Site, token: str, experiment: str) -> dict[str, str]:
     """Names as the published client and MLflow read them."""
     values = {
         "MANTIK_API_URL": f"{settings.public_url}/api/v1",
         "MANTIK_PROJECT_ID": str(run.project_id),
         "MANTIK_RUN_ID": str(run.id),
         "MANTIK_EXPERIMENT_REPOSITORY_ID": str(run.experiment_repository_id),
+        "MANTIK_EXPERIMENT_NAME": experiment,
         "MANTIK_CODE_REPOSITORY_ID": str(run.code_repository_id),
         **(_files() if site.compute_nodes_reach_gateway == "no" else _tracking(settings, run, token)),
         # MLflow's client would print links to its own pages, which the gateway does not serve.

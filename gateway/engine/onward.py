@@ -1,7 +1,7 @@
 """The ordinary way of a run to its site, in the database: each move of many runs at once in one transaction."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backends.spec import Handle, JobRef
-from gateway.db.lease import want
+from gateway.db.lease import later, want
 from gateway.db.session import Database
 from gateway.runs.lease import RunLease, lock_runs
 from gateway.runs.manifest import new_manifest
@@ -20,6 +20,7 @@ from gateway.runs.states import NO_CONTACT, ConditionName, State
 from gateway.sites.rows import Site
 from gateway.together import Together
 from gateway.tracking import tokens
+from gateway.tracking.rows import TrackingJournal
 
 PLANNED = Move(State.PREPARING, "The run is valid; its code and script are fixed.", {})
 
@@ -131,6 +132,7 @@ class Onward:
             moved = await move_on(session, [(item.run, item.lease, to(item)) for item in items], give_back=True)
             for item in (item for item in items if item.run.id in moved):
                 session.add(Job(attempt_id=item.attempt.id, run_id=item.run.id, site_job_id=item.ref.id))
+            await _open_journals(session, moved)
             await clear_conditions_of(session, moved, ConditionName.SUBMIT_UNKNOWN, *NO_CONTACT)
         _note(items, moved, State.QUEUED)
         return [item.run.id in moved for item in items]
@@ -142,6 +144,14 @@ class Onward:
         seconds = {row.id: row.poll_seconds_min for row in found}
         for connection_id in sorted(sites, key=str):
             await want(session, f"poll:{connection_id}", seconds[sites[connection_id]])
+
+
+async def _open_journals(session: AsyncSession, run_ids: Collection[uuid.UUID]) -> None:
+    """What these jobs track beside themselves is to be copied, from when they run."""
+    there = select(TrackingJournal.run_id).where(TrackingJournal.run_id == Manifest.run_id)
+    such = select(Manifest.run_id).where(Manifest.run_id.in_(run_ids), Manifest.local_tracking, ~there.exists())
+    for run_id in (await session.scalars(such)).all():
+        session.add(TrackingJournal(run_id=run_id, due_at=later(session, 0)))
 
 
 def new_attempt(run_id: uuid.UUID, n: int) -> Attempt:

@@ -22,6 +22,7 @@ from backends.errors import (
 from backends.reasons import Reason
 from backends.spec import DirectoryGone, Handle, JobRef, JobStatus, Outcome, Phase, Result, Revoked
 from gateway import clock
+from gateway.budgets.settling import settled
 from gateway.db.lease import NamedLease, later, still_held
 from gateway.engine.log_copy import LogCopy
 from gateway.engine.parts import DAY, Parts, back_off
@@ -212,7 +213,7 @@ class Poller:
     async def _end(
         self, session: AsyncSession, lease: NamedLease, f: Followed, status: JobStatus, outcome: Outcome
     ) -> None:
-        await _ended(session, lease, f, ending(f.run, status, outcome))
+        await _ended(session, lease, f, ending(f.run, status, outcome), **spent(f.run, f.job, status))
 
     async def _copy_logs(
         self, lease: NamedLease, followed: Sequence[Followed], statuses: Any, backend: Backend
@@ -272,9 +273,16 @@ class Poller:
             await _ended(session, lease, f, Move(State.FAILED, texts[type(fence)], evidence, Reason.LOST))
 
 
-async def _ended(session: AsyncSession, lease: NamedLease, f: Followed, to: Move) -> None:
+def spent(run: Run, job: Job, status: JobStatus) -> dict[str, Any]:
+    """Columns of the run: what its job cost, as far as the site told."""
+    started_at, ended_at = run.started_at or status.started_at, status.ended_at or clock.now()
+    hosts = status.nodes or job.nodes
+    return settled(dict(status.usage) or job.usage, hosts, run.worst_gpu_hours, started_at, ended_at)
+
+
+async def _ended(session: AsyncSession, lease: NamedLease, f: Followed, to: Move, **values: Any) -> None:
     """The end of a run that was followed; what is left is collected at once."""
-    if await move(session, f.run, to, guard=lease.guard):
+    if await move(session, f.run, to, guard=lease.guard, **values):
         await clear_conditions(session, f.run.id, *OF_LIVE_RUNS)
         await set_condition(session, f.run.id, ConditionName.COLLECTING, "Log and files are being collected.")
         await session.execute(update(Run).where(Run.id == f.run.id).values(due_at=later(session, 0)))

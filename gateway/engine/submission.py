@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import replace
 
@@ -19,12 +19,14 @@ from gateway.engine.notices import address
 from gateway.engine.onward import PLANNED, Onward, Prepared, new_attempt
 from gateway.engine.parts import DAY, LOST_AFTER_DAYS, Parts, back_off
 from gateway.engine.sites import NoTurn
+from gateway.repositories.rows import ExperimentRepository
 from gateway.runs.lease import RunLease, still_held
 from gateway.runs.moves import Move, clear_conditions, move, set_condition, shown_for
 from gateway.runs.plan import PlanRefused
 from gateway.runs.rows import Attempt, Condition, Manifest, Run
 from gateway.runs.states import NO_CONTACT, OF_LIVE_RUNS, ConditionName, State
 from gateway.sites.rows import Site
+from gateway.together import Together
 from gateway.tracking import tokens
 
 AGAIN, ON, RELEASED = 0.0, -1.0, -2.0
@@ -41,11 +43,21 @@ class Submission:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self._onward = Onward(parts.db)
+        self._experiment = Together(self._experiments)
         self._known: dict[tuple[uuid.UUID, int], Prepared] = {}
         """What the step before found out under the lease we hold; the next one takes it out."""
 
     async def aclose(self) -> None:
         await self._onward.aclose()
+        await self._experiment.aclose()
+
+    async def _experiments(self, ids: Sequence[uuid.UUID]) -> list[str]:
+        """The names of experiment repositories, which jobs know them by."""
+        rows = select(ExperimentRepository.id, ExperimentRepository.name)
+        async with self.parts.db.reading() as session:
+            found = await session.execute(rows.where(ExperimentRepository.id.in_(set(ids))))
+            names = {row.id: row.name for row in found}
+        return [names.get(one, "") for one in ids]
 
     async def created(self, run: Run, lease: RunLease) -> float | None:
         """Plan and fix the manifest; nothing has gone to the site yet."""
@@ -117,7 +129,8 @@ class Submission:
         return Prepared(manifest, attempt, site, token)
 
     async def _laid_out(self, run: Run, known: Prepared, untried: bool) -> Handle:
-        environment = job_environment(self.parts.settings, run, known.site, known.token)
+        experiment = await self._experiment(run.experiment_repository_id)
+        environment = job_environment(self.parts.settings, run, known.site, known.token, experiment)
         spec = await self._spec(run, known.manifest, known.attempt, environment)
         spec = replace(spec, notify=address(self.parts, known.site, run.id, known.attempt.n), untried=untried)
         backend = await self.parts.sites.backend(_connection(run))

@@ -24,6 +24,7 @@ from gateway.runs.rows import Run
 from gateway.runs.states import State
 from gateway.schemas.models import ModelView, RegisterModel
 from gateway.tracking.client import TrackingClient
+from gateway.tracking.copied import require_copied
 from gateway.tracking.logged import Logged
 from gateway.users.caller import Caller
 
@@ -33,7 +34,8 @@ async def register(
 ) -> ModelView:
     """Stored first, then put into MLflow's registry; when MLflow does not answer it is PENDING, and the engine goes on.
 
-    Raises InvalidInput that names the field, Conflict for a run that is not FINISHED and for a name that is taken."""
+    Raises InvalidInput that names the field, Conflict for a run that is not FINISHED, or whose tracking is
+    not copied yet, and for a name that is taken."""
     name = checked_name(body.name)
     _check_fields(body)
     run = await _finished(db, caller, project_id, body.run_id) if body.run_id is not None else None
@@ -42,6 +44,7 @@ async def register(
         found = await choice.by_uri(db, tracking, project_id, str(body.uri))
         run = await _run_of(db, project_id, found)
     else:
+        await require_copied(db, run.id)
         found = await choice.of_run(db, tracking, project_id, str(run.mlflow_run_id), body.artifact_path)
     columns = _columns(body, run) | _in_mlflow(found) | {"name": name, "project_id": project_id}
     one = await _store(db, caller, columns)

@@ -6,6 +6,7 @@ from sqlalchemy import Select, delete, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from gateway.audit.service import record
+from gateway.budgets.rows import Budget
 from gateway.db.paging import fetch
 from gateway.db.session import Database
 from gateway.errors import Conflict
@@ -13,6 +14,7 @@ from gateway.models.rows import TrainedModel
 from gateway.projects.access import require, role_of
 from gateway.projects.rows import Member, Project
 from gateway.repositories.rows import CodeRepository, ExperimentRepository
+from gateway.retention.rows import RetentionRules
 from gateway.runs.rows import Preview, Run
 from gateway.schemas.projects import CreateProject, ProjectView, Role
 from gateway.schemas.wire import Page
@@ -78,7 +80,7 @@ async def remove(db: Database, caller: Caller, project_id: UUID) -> None:
         models = select(TrainedModel.id).where(TrainedModel.project_id == project_id).limit(1)
         if (await session.scalars(models)).one_or_none() is not None:
             raise Conflict("A project that has models stays.", next_step="Unregister them first: mantik models list")
-        for table in (Member, Preview, CodeRepository, ExperimentRepository):
+        for table in (Member, Budget, Preview, RetentionRules, CodeRepository, ExperimentRepository):
             await session.execute(delete(table).where(table.project_id == project_id))
         await session.delete(project)
         record(session, caller, "project.delete", "project", project_id, name=project.name)

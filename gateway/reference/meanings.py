@@ -29,6 +29,8 @@ CONDITIONS: Mapping[ConditionName, str] = {
     ConditionName.OUTPUTS_INCOMPLETE: "The site was out of reach for `lostAfterDays`; the rest was given up.",
     ConditionName.FILES_GONE: "The run's directory on the site is gone.",
     ConditionName.TRACKING_BEHIND: "MLflow does not answer; state and details are sent later.",
+    ConditionName.TRACKING_NOT_COPIED: "What the job tracked beside itself is not whole in MLflow yet; it is copied.",
+    ConditionName.TRACKING_INCOMPLETE: "Some of what the job tracked beside itself is not in MLflow, and stays so.",
     ConditionName.POST_RUN_FAILED: "A command on the login node after the end failed. The outcome stays as it is.",
 }
 REASONS: Mapping[Reason, str] = {

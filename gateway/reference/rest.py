@@ -22,7 +22,8 @@ All paths begin with `{PREFIX}`. JSON is camelCase. Log in with `Authorization: 
 Errors: [states, conditions, reasons, errors](states-and-reasons.md#errors-of-the-api).
 
 "Least role" is one in the project; who may not see the project is told that it is not there. A run token reaches
-its own run only, where the column says so. What the tracking proxy takes is in
+its own run only, where the column says so. `{{runId}}` takes MLflow's id of a run too; one that no run of the project
+has, or that several claim, is answered as not found. What the tracking proxy takes is in
 [routes of the tracking server](tracking-routes.md).
 """
 _METHODS = ("get", "post", "put", "patch", "delete")

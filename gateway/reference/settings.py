@@ -44,6 +44,7 @@ JOB = {
     "MANTIK_RUN_ID": "The run.",
     "MANTIK_PROJECT_ID": "Its project.",
     "MANTIK_EXPERIMENT_REPOSITORY_ID": "Its experiment repository.",
+    "MANTIK_EXPERIMENT_NAME": "The name of that.",
     "MANTIK_CODE_REPOSITORY_ID": "Its code repository.",
     "MANTIK_COMPUTE_BUDGET_ACCOUNT": "The account that is billed; not set when the run names none.",
     "MANTIK_GIT_REF": "The commit of the code.",
@@ -53,14 +54,15 @@ JOB = {
     "MANTIK_INPUTS_DIR": "`inputs/` of the run.",
     "MANTIK_OUTPUTS_DIR": "`outputs/` of the run.",
     "MANTIK_CHECKPOINT_DIR": "A directory that all runs of a chain share.",
-    "MLFLOW_TRACKING_URI": "The tracking proxy of the gateway; where compute nodes do not reach the gateway, files in "
-    "`outputs/mlruns` of the run.",
-    "MLFLOW_TRACKING_TOKEN": "Token of this run; valid until an hour after its end. Not set where compute nodes do not "
-    "reach the gateway.",
+    "MLFLOW_TRACKING_URI": "With local tracking a port of the job's first node, for all its nodes. With direct "
+    "tracking, and on the gateway's own machine, the tracking proxy of the gateway; files in `outputs/mlruns` of the "
+    "run where compute nodes do not reach that.",
+    "MLFLOW_TRACKING_TOKEN": "With local tracking a token of this job alone. Else the token of this run, valid until "
+    "an hour after its end; not set where tracking goes to files.",
     "MLFLOW_RUN_ID": "The MLflow run to log to: the id of the run without dashes, which the tracking proxy takes for "
-    "MLflow's own id. Not set where compute nodes do not reach the gateway.",
-    "MLFLOW_ALLOW_FILE_STORE": "`true` where compute nodes do not reach the gateway, so that MLflow logs to files. "
-    "Else not set.",
+    "MLflow's own id. Not set where tracking goes to files.",
+    "MLFLOW_ALLOW_FILE_STORE": "`true` where tracking goes to files. Else not set.",
+    "NO_PROXY": "With local tracking the address of that port, before what was there; `no_proxy` too.",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "`true`: MLflow prints no links to its web pages, which are not served.",
     "SLURM_EXPORT_ENV": "`ALL`, so that a step of `srun` sees these variables.",
 }

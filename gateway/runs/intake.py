@@ -14,6 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from compute_backend_configs import ComputeBackendConfig, InvalidConfig, parse_config_data
 from gateway import clock
 from gateway.audit.service import record as audit
+from gateway.budgets.admission import EVENT as BUDGET_EVENT
+from gateway.budgets.admission import Asked, Refused, admit, note, tell_refusal
+from gateway.budgets.cost import UNREAD, WorstCase, stored, worst_case
+from gateway.budgets.guard import Guard
+from gateway.budgets.rows import Budget
+from gateway.budgets.service import hours_view
 from gateway.connections.rows import Connection
 from gateway.db.lease import later
 from gateway.db.session import Database
@@ -22,7 +28,7 @@ from gateway.projects.access import require
 from gateway.repositories.rows import CodeRepository, ExperimentRepository
 from gateway.runs.moves import record
 from gateway.runs.plan import PlanRefused, check_site, config_path
-from gateway.runs.rows import IdempotencyKey, Manifest, Run
+from gateway.runs.rows import Event, IdempotencyKey, Manifest, Run
 from gateway.runs.states import LIVE, State
 from gateway.schemas.runs import SubmitRun, SubmittedRun
 from gateway.settings import Settings
@@ -46,6 +52,25 @@ class GivenConfig:
     problems: tuple[FieldProblem, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A checked run that is not stored."""
+
+    run: Run
+    worst: WorstCase
+    guarded: bool
+    """Whether the project's budget guard is on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Previewed:
+    """What a preview reserved and showed."""
+
+    run_id: uuid.UUID
+    manifest: Manifest
+    worst: WorstCase
+
+
 async def submit(
     db: Database,
     settings: Settings,
@@ -54,27 +79,24 @@ async def submit(
     body: SubmitRun,
     *,
     key: str | None = None,
-    planned: tuple[uuid.UUID, Manifest] | None = None,
+    planned: Previewed | None = None,
 ) -> SubmittedRun:
     """Store the run and answer; the same key with the same body answers the same run, with another body Conflict.
 
-    `planned` are the reserved id and the manifest of a preview: the engine then submits exactly those bytes."""
+    The engine submits exactly the bytes of `planned`, where there is a preview. Raises Conflict and InvalidInput of the
+    budget guard, whose subscribers are told."""
     digest = _digest(body)
     config = await given_config(body)
     try:
         async with db.transaction() as session:
             if (answered := await _earlier(session, caller, project_id, key, digest)) is not None:
                 return answered
-            run = await build(session, settings, caller, project_id, body, config)
-            if planned is not None:
-                run.id, manifest = planned
-                run.lineage_id, run.commit = run.id, manifest.commit
-            run.due_at = later(session, 0)  # the INSERT asks the clock of the database
-            session.add(run)
-            await session.flush()
-            _store(session, caller, run, key, digest)
-            if planned is not None:
-                session.add(planned[1])
+            built = await build(session, settings, caller, project_id, body, config)
+            answer = await _stored(session, caller, built, planned)
+            _remember(session, caller, built.run, key, digest)
+    except Refused as refused:
+        await tell_refusal(db, refused)
+        raise refused.verdict.error() from None
     except IntegrityError:
         # The same key came in twice at once: the other transaction has the row.
         async with db.reading() as session:
@@ -83,12 +105,33 @@ async def submit(
         if planned is None:
             raise
         raise Conflict("This preview was submitted before.", next_step="See `mantik runs list`.") from None
-    return SubmittedRun(run_id=run.id, state="CREATED")
+    return answer
 
 
-def _store(session: AsyncSession, caller: Caller, run: Run, key: str | None, digest: str) -> None:
+async def _stored(session: AsyncSession, caller: Caller, built: Built, planned: Previewed | None) -> SubmittedRun:
+    """Raises Refused."""
+    run, worst = built.run, built.worst
+    if planned is not None:
+        run.id = run.lineage_id = planned.run_id
+        run.commit, worst = planned.manifest.commit, planned.worst
+    for name, value in worst.columns.items():
+        setattr(run, name, value)
+    # A file of the repository is judged when it is read.
+    admitted = await admit(session, Asked.of(run), worst) if built.guarded and worst is not UNREAD else None
+    run.due_at = later(session, 0)  # the INSERT asks the clock of the database
+    session.add(run)
+    await session.flush()
     record(session, run.id, "state", "The request was accepted.", to=State.CREATED, caller=caller)
     audit(session, caller, "run.submit", "run", run.id, project=str(run.project_id), name=run.name)
+    if admitted is not None:
+        await note(session, Asked.of(run), admitted)
+    if planned is not None:
+        session.add(planned.manifest)
+    warnings = admitted.warnings if admitted is not None else []
+    return SubmittedRun(run_id=run.id, state="CREATED", worst_case=hours_view(worst), warnings=warnings)
+
+
+def _remember(session: AsyncSession, caller: Caller, run: Run, key: str | None, digest: str) -> None:
     if key is not None:
         route = _route(run.project_id)
         row = IdempotencyKey(user_id=caller.user_id, route=route, key=key, body_sha256=digest, object_id=run.id)
@@ -127,8 +170,18 @@ async def _earlier(
         return None
     if row.body_sha256 != digest:
         raise Conflict("This Idempotency-Key was used for another request.", next_step="Use a new key.")
-    state = await session.scalar(select(Run.state).where(Run.id == row.object_id))
-    return SubmittedRun(run_id=row.object_id, state=state or "CREATED")
+    return await _answered(session, row.object_id)
+
+
+async def _answered(session: AsyncSession, run_id: uuid.UUID) -> SubmittedRun:
+    """As the run was answered first, but for its state, which is that of today."""
+    warning = and_(Event.run_id == Run.id, Event.kind == BUDGET_EVENT)
+    columns = (Run.state, Run.worst_core_hours, Run.worst_gpu_hours, Event.text)
+    query = select(*columns).join(Event, warning, isouter=True).where(Run.id == run_id).order_by(Event.id).limit(1)
+    found = (await session.execute(query)).one()
+    worst = hours_view(stored(found.worst_core_hours, found.worst_gpu_hours))
+    warnings = [found.text] if found.text is not None else []
+    return SubmittedRun(run_id=run_id, state=found.state, worst_case=worst, warnings=warnings)
 
 
 async def given_config(body: SubmitRun) -> GivenConfig:
@@ -148,7 +201,7 @@ async def build(
     project_id: uuid.UUID,
     body: SubmitRun,
     config: GivenConfig,
-) -> Run:
+) -> Built:
     """A checked, unsaved run. Raises InvalidInput with every wrong field, Forbidden, TooMany."""
     await require(session, caller, project_id, "researcher")
     here = await _what_is_here(session, caller, project_id, body)
@@ -162,7 +215,8 @@ async def build(
     if site.kind == "local" and not (settings.local_open or (caller.is_admin and settings.embedded)):
         raise Forbidden("Runs on the gateway's own machine are for its admin.", next_step="Use another connection.")
     _check_live(settings, here)
-    return _row(caller, project_id, body, connection, config.stored)
+    worst = UNREAD if config.read is None else worst_case(config.read, site, connection.last_check or {})
+    return Built(_row(caller, project_id, body, connection, config.stored), worst, here.guarded)
 
 
 def _row(caller: Caller, project_id: uuid.UUID, body: SubmitRun, connection: Connection, config: dict[str, Any]) -> Run:
@@ -200,6 +254,8 @@ class _Here:
 
     experiment: bool
     code: bool
+    guarded: bool
+    """Whether the project's budget guard is on."""
     live_of_user: int
     live_of_project: int
     connections: list[tuple[Connection, Site | None]]
@@ -216,16 +272,17 @@ async def _what_is_here(session: AsyncSession, caller: Caller, project_id: uuid.
     counts = live.where(Run.state.in_(LIVE), Run.origin == "submitted", own | here).subquery()
     asked = Connection.id == body.connection_id if body.connection_id is not None else Connection.site_id.is_not(None)
     mine = and_(Connection.owner_id == caller.user_id, Connection.retired_at.is_(None), asked)
+    guarded = exists().where(Budget.project_id == project_id, Budget.guard != Guard.OFF)
     found = await session.execute(
-        select(experiment, code, counts.c.own, counts.c.here, Connection, Site)
+        select(experiment, code, guarded, counts.c.own, counts.c.here, Connection, Site)
         .select_from(counts)
         .join(Connection, mine, isouter=True)
         .join(Site, Site.id == Connection.site_id, isouter=True)
     )
     rows = found.all()
-    has_experiment, has_code, of_user, of_project, _, _ = rows[0]
+    has_experiment, has_code, is_guarded, of_user, of_project, _, _ = rows[0]
     connections = [(connection, site) for *_, connection, site in rows if connection is not None]
-    return _Here(has_experiment, has_code, of_user, of_project, connections)
+    return _Here(has_experiment, has_code, is_guarded, of_user, of_project, connections)
 
 
 def _repository_problems(body: SubmitRun, here: _Here) -> list[FieldProblem]:

@@ -57,6 +57,19 @@ async def claim_runs(
     return [(row, RunLease(row.id, owner, epochs[row.id])) for row in rows]
 
 
+async def claim_idle_run(session: AsyncSession, owner: str, run_id: uuid.UUID, seconds: float) -> RunLease | None:
+    """Take a run that nobody holds, due or not, for work beside the regular one: when it is due stays as it is, if it
+    is given back with `due_in=None`."""
+    epoch = await session.scalar(
+        update(Run)
+        .where(Run.id == run_id, Run.lease_owner.is_(None))
+        .values(lease_owner=owner, lease_epoch=Run.lease_epoch + 1, lease_until=later(session, seconds))
+        .returning(Run.lease_epoch)
+        .execution_options(synchronize_session=False)
+    )
+    return RunLease(run_id, owner, epoch) if epoch is not None else None
+
+
 async def release_run(session: AsyncSession, lease: RunLease, *, due_in: float | None, failures: int = 0) -> None:
     """Give a run back; `due_in` seconds until the engine looks again, None for not before something happens."""
     await session.execute(

@@ -25,4 +25,5 @@ def new_manifest(run_id: uuid.UUID, plan: Plan) -> Manifest:
         login_commands_after=list(plan.job.login_commands_after),
         project_path=plan.job.project_path,
         warnings=list(plan.warnings),
+        local_tracking=plan.job.local_tracking,
     )

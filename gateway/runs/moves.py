@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backends.reasons import Reason
 from gateway import clock
+from gateway.budgets.settling import NOTHING, UNKNOWN
 from gateway.db.lease import later
 from gateway.runs.lease import RunLease, held_by
 from gateway.runs.rows import Condition, Event, Run
@@ -28,6 +29,8 @@ _ENTERED = {
 
 _BEFORE_THE_SITE = frozenset({State.PREPARING, State.SUBMITTING})
 """MLflow is told nothing of these: its run is made when the job is queued, or by the job's first call."""
+_BEFORE_A_JOB = frozenset({State.CREATED, *_BEFORE_THE_SITE})
+"""A run that ends in one of these, and is not LOST, cost nothing."""
 _OF_CONDITIONS: Mapping[ConditionName, EventName] = {ConditionName.NEEDS_LOGIN: EventName.NEEDS_LOGIN}
 """What subscribers are told of a condition that is new."""
 QUEUED_TOLD_AFTER = 2.0
@@ -125,8 +128,10 @@ def _values(session: AsyncSession, source: State, to: Move) -> dict[str, Any]:
             "exit_code": to.exit_code,
             "reason": to.reason,
         }
+        if source in _BEFORE_A_JOB and to.reason != Reason.LOST:
+            values |= NOTHING
     elif source in FINAL:
-        values |= {"ended_at": None, "message": None, "exit_code": None, "reason": None}
+        values |= {"ended_at": None, "message": None, "exit_code": None, "reason": None, **UNKNOWN}
     return values | _tracking(session, to.to)
 
 

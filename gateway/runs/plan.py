@@ -16,6 +16,8 @@ from backends.errors import AuthenticationFailed, InvalidJob
 from backends.reasons import Reason
 from backends.spec import CodeBundle, Credential, JobRequest, RenderedJob, Site
 from compute_backend_configs import ComputeBackendConfig, InvalidConfig, LoadedConfig, parse_config, parse_config_data
+from gateway.budgets.admission import Refused, admit_stored
+from gateway.budgets.cost import UNREAD, WorstCase, worst_case
 from gateway.connections.credentials import StoredCredentials
 from gateway.connections.rows import Connection
 from gateway.db.session import Database
@@ -63,6 +65,8 @@ class Plan:
     bundle: CodeBundle
     site: SiteRow
     warnings: tuple[str, ...]
+    worst: WorstCase = UNREAD
+    """What it may cost."""
 
 
 _Named = tuple[CodeRepository | None, Connection | None, SiteRow | None]
@@ -112,9 +116,21 @@ class Planner:
         limits = check_limits(loaded.config, run.compute_budget_account, connection.last_check or {})
         if limits is not None:
             raise PlanRefused(*limits)
+        worst = worst_case(loaded.config, site, connection.last_check or {})
+        await self._admit(run, worst)
         known = site_warnings(site, loaded.config, connection.last_check or {})
         warnings = (*map(str, loaded.warnings), *entry.warnings, *job.warnings, *known)
-        return Plan(commit, entry.command, loaded.config.to_published(), job, bundle, site, warnings)
+        return Plan(commit, entry.command, loaded.config.to_published(), job, bundle, site, warnings, worst)
+
+    async def _admit(self, run: Run, worst: WorstCase) -> None:
+        """What a request says itself was judged when it came in; a file of the repository was not."""
+        if config_path(run.backend_config) is None:
+            return
+        try:
+            await admit_stored(self.db, run, worst)
+        except Refused as refused:
+            message = f"The budget guard of the project refuses the run: {refused.verdict.text}."
+            raise PlanRefused(Reason.BUDGET_REFUSED, message) from None
 
     async def bundle_again(self, run: Run, manifest: Manifest) -> CodeBundle:
         """The code of a manifest, from the cache or made anew. Raises PlanRefused when its bytes differ."""
@@ -214,6 +230,7 @@ class Planner:
             account=run.compute_budget_account,
             git_ref=commit,
             raw_jobs_allowed=site.raw_jobs_allowed,
+            local_tracking=(config.tracking or site.tracking) == "local",
         )
         try:
             return self.kind_of(site.kind).render(request)

@@ -8,9 +8,12 @@ from datetime import timedelta
 from sqlalchemy import select
 
 from gateway import clock
+from gateway.budgets.guard import Guard
+from gateway.budgets.ledger import ledgers
+from gateway.budgets.service import worst_case_view
 from gateway.db.session import Database
 from gateway.errors import Conflict, InvalidInput, Unavailable
-from gateway.runs.intake import build, earlier, given_config, submit
+from gateway.runs.intake import Built, Previewed, build, earlier, given_config, submit
 from gateway.runs.manifest import new_manifest
 from gateway.runs.plan import Plan, PlanDelayed, Planner, PlanRefused
 from gateway.runs.rows import Manifest, Preview, Run
@@ -36,7 +39,8 @@ async def preview(
     """Plan a run and reserve its id; nothing is submitted. Raises InvalidInput with the reason, Unavailable."""
     config = await given_config(body)
     async with db.reading() as session:
-        run = await build(session, settings, caller, project_id, body, config)
+        built = await build(session, settings, caller, project_id, body, config)
+    run = built.run
     plan = await _plan(planner, run)
     manifest = new_manifest(run.id, plan)
     token = f"mpv_{secrets.token_urlsafe(24)}"
@@ -55,8 +59,21 @@ async def preview(
         login_commands_before=list(plan.job.login_commands_before),
         login_commands_after=list(plan.job.login_commands_after),
         config=plan.config,
-        warnings=list(plan.warnings),
+        worst_case=worst_case_view(plan.worst),
+        warnings=[*plan.warnings, *await _guard_warnings(db, built, plan)],
     )
+
+
+async def _guard_warnings(db: Database, built: Built, plan: Plan) -> list[str]:
+    """What the budget guard says of the run as of now. A preview is not refused, and reserves nothing."""
+    if not built.guarded:
+        return []
+    async with db.reading() as session:
+        found = (await ledgers(session, [built.run.project_id], lock=False)).get(built.run.project_id)
+    verdict = found.judge(plan.worst) if found is not None else None
+    if found is None or verdict is None:
+        return []
+    return [f"{verdict.warning} It would be refused." if found.guard is Guard.REFUSE else verdict.warning]
 
 
 async def submit_previewed(
@@ -80,15 +97,17 @@ async def submit_previewed(
             raise InvalidInput("previewToken: is unknown or too old.", next_step="Make a new preview.")
         if row.body_sha256 != _body(body):
             raise Conflict("The request differs from the one that was previewed.", next_step="Make a new preview.")
-        run = await build(session, settings, caller, project_id, body, config)
+        run = (await build(session, settings, caller, project_id, body, config)).run
     run.id = run.lineage_id = row.run_id
     run.commit = row.shown["commit"]
-    manifest = new_manifest(run.id, await _plan(planner, run))
+    plan = await _plan(planner, run)
+    manifest = new_manifest(run.id, plan)
     now = _shown(run, manifest)
     changed = [label for name, label in _SHOWN.items() if now[name] != row.shown[name]]
     if changed:
         raise Conflict(f"Changed since the preview: {', '.join(changed)}.", next_step="Make a new preview.")
-    return await submit(db, settings, caller, project_id, body, key=key, planned=(run.id, manifest))
+    planned = Previewed(run.id, manifest, plan.worst)
+    return await submit(db, settings, caller, project_id, body, key=key, planned=planned)
 
 
 async def _plan(planner: Planner, run: Run) -> Plan:

@@ -20,6 +20,7 @@ class Run(WithId, Base):
         Index("ix_runs_listing", "project_id", "created_at", "id"),
         Index("ix_runs_due", "due_at"),
         Index("ix_runs_live", "connection_id", "state"),
+        Index("ix_runs_budget", "project_id", "ended_at"),
     )
     project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id"))
     name: Mapped[str]
@@ -66,6 +67,13 @@ class Run(WithId, Base):
     delete_site_directory: Mapped[bool] = mapped_column(default=False)
     deleted_at: Mapped[datetime | None]
 
+    worst_core_hours: Mapped[float | None]
+    worst_gpu_hours: Mapped[float | None]
+    """What it may cost at most, as its config says; None where nobody knows."""
+    core_hours: Mapped[float | None]
+    gpu_hours: Mapped[float | None]
+    """What it cost, once it has ended and its site told."""
+
     mlflow_run_id: Mapped[str | None] = mapped_column(index=True)
     mlflow_status: Mapped[str | None]
     """What MLflow was last told; differs from the state's status while tracking is behind."""
@@ -106,6 +114,8 @@ class Manifest(Base):
     project_path: Mapped[str]
     """Directory of the MLproject inside the code."""
     warnings: Mapped[list[Any]]
+    local_tracking: Mapped[bool] = mapped_column(default=False)
+    """The job keeps what it tracks beside itself, for the gateway to copy."""
 
 
 class Attempt(WithId, Base):
@@ -160,7 +170,8 @@ class Event(Base):
     run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("runs.id"), index=True)
     time: Mapped[datetime]
     kind: Mapped[str]
-    """state, condition, intent, site (a command sent there and its result), tracking, report."""
+    """state, condition, intent, site (a command sent there and its result), tracking, report, budget (a warning),
+    retention."""
     from_state: Mapped[str | None]
     to_state: Mapped[str | None]
     text: Mapped[str]

@@ -25,7 +25,9 @@ from gateway.schemas.runs import EventView, RunDetails, RunView
 from gateway.schemas.wire import Page
 from gateway.users.caller import Caller
 
-NO_RUN = "This project has no such run."
+
+class NoSuchRun(NotFound):
+    """This project has no such run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +103,10 @@ async def list_events(
 
 
 async def load(session: AsyncSession, caller: Caller, project_id: uuid.UUID, run_id: uuid.UUID) -> Run:
-    """A run of the project that was not deleted. Raises NotFound. A run token sees its own run only."""
+    """A run of the project that was not deleted. Raises NoSuchRun. A run token sees its own run only."""
     run = await session.scalar(select(Run).where(Run.id == run_id, Run.project_id == project_id))
     if run is None or run.deleted_at is not None or caller.run_id not in (None, run_id):
-        raise NotFound(NO_RUN, next_step="See `mantik runs list`.")
+        raise NoSuchRun(next_step="See `mantik runs list`.")
     return run
 
 

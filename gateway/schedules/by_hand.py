@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway import clock
 from gateway.audit.service import record as audit
+from gateway.budgets.admission import Asked, Refused, admit, note, tell_refusal
 from gateway.db.session import Database
 from gateway.errors import Conflict, InvalidInput, TooMany
 from gateway.projects.access import require
@@ -37,15 +38,19 @@ async def fire_now(
     key: str | None,
 ) -> FiringView:
     """One run; the same key gets the same firing. Raises Conflict with what stands against it, TooMany."""
-    async with db.transaction() as session:
-        await require(session, caller, project_id, "researcher")
-        schedule = await load(session, project_id, schedule_id, lock=True)
-        firing = await _earlier(session, caller, schedule, key)
-        if firing is None:
-            firing = await _fire(session, settings, caller, schedule, body)
-            _remember(session, caller, schedule, firing, key)
-        await session.flush()
-        return (await firing_views(session, schedule, [firing]))[0]
+    try:
+        async with db.transaction() as session:
+            await require(session, caller, project_id, "researcher")
+            schedule = await load(session, project_id, schedule_id, lock=True)
+            firing = await _earlier(session, caller, schedule, key)
+            if firing is None:
+                firing = await _fire(session, settings, caller, schedule, body)
+                _remember(session, caller, schedule, firing, key)
+            await session.flush()
+            return (await firing_views(session, schedule, [firing]))[0]
+    except Refused as refused:
+        await tell_refusal(db, refused)
+        raise refused.verdict.error() from None
 
 
 async def _fire(session: AsyncSession, settings: Settings, caller: Caller, schedule: Schedule, body: FireNow) -> Firing:
@@ -67,8 +72,12 @@ async def _fire(session: AsyncSession, settings: Settings, caller: Caller, sched
     planned = _planned(schedule, caller, await _free_instant(session, schedule))
     row = columns(scheduled, facts, planned, timing_of(schedule).zone, created_by=caller.user_id)
     row |= {"run_as": caller.user_id, "connection_id": connection_id, "site_id": site_id}
+    wanted = Asked(row["id"], schedule.project_id, row["name"], caller.user_id)
+    admitted = await admit(session, wanted, facts.worst) if facts.guarded else None
     await store(session, [Made(scheduled, planned, row | {"compute_budget_account": account}, caller)])
     await insert_all(session, Firing, [row_of(planned)])
+    if admitted is not None:
+        await note(session, wanted, admitted)
     audit(session, caller, "schedule.fire", "schedule", schedule.id, run=str(planned.run_id))
     return await session.get_one(Firing, planned.id)
 

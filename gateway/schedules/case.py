@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from gateway.budgets.guard import Verdict
 from gateway.runs.states import FINAL, State
 from gateway.schedules.standing import Facts, Problem, Scheduled
 from gateway.schedules.timing import Timing
 from gateway.schedules.words import FiringState, ScheduleState
 from gateway.settings import Settings
+from gateway.subscriptions.telling import Happening
 
 
 @dataclass(slots=True)
@@ -60,6 +62,10 @@ class Decision:
     """Firings whose end is counted now."""
     cancelled: list[uuid.UUID] = field(default_factory=list)
     """Runs that are asked to end."""
+    told: list[Happening] = field(default_factory=list)
+    """Of the budget guard."""
+    warning: str = ""
+    """Of the budget guard, about the run that is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,8 @@ class Case:
     settings: Settings
     has_room: bool
     """Whether its owner and the project may have one more live run."""
+    refusal: Verdict | None = None
+    """Why the budget guard refuses its run."""
 
     @property
     def grace(self) -> timedelta:

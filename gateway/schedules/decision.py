@@ -116,9 +116,13 @@ def _missed_text(case: Case, nominal: datetime, skipped: Sequence[datetime]) -> 
 def _try(made: Decision, case: Case, firing: Planned) -> Decision:
     """Make its run, or say why not; only reasons that pass by themselves let it wait."""
     made.firing = firing
-    if (problem := standing_problem(case.schedule, case.facts, case.settings)) is not None:
+    refused = _refused(case)
+    problem = standing_problem(case.schedule, case.facts, case.settings)
+    if problem is None and case.refusal is not None and not case.refusal.passes:
+        problem = refused
+    if problem is not None:
         return _pause(made, problem, firing, case.now, FiringState.REFUSED)
-    problem = login_problem(case.facts, case.now) or _no_room(case)
+    problem = login_problem(case.facts, case.now) or _no_room(case) or refused
     if problem is not None:
         if case.now <= _deadline(case, firing):
             return _wait(made, case, firing, problem)
@@ -148,6 +152,12 @@ def _no_room(case: Case) -> Problem | None:
         return None
     text = f"{case.facts.owner_name} or the project has as many live runs as the gateway allows."
     return Problem(Reason.TOO_MANY_RUNS, text)
+
+
+def _refused(case: Case) -> Problem | None:
+    if case.refusal is None:
+        return None
+    return Problem(Reason.BUDGET_GUARD, f"The budget guard of the project refuses the run: {case.refusal.text}.")
 
 
 def _deadline(case: Case, firing: Planned) -> datetime:

@@ -33,6 +33,8 @@ _COPIED = (
     "entry_point",
     "parameters",
     "backend_config",
+    "worst_core_hours",
+    "worst_gpu_hours",
 )
 """What a run has from the one that it repeats: the database copies it."""
 _OWN = (
@@ -73,7 +75,7 @@ def columns(
     schedule: Scheduled, facts: Facts, firing: Planned, zone: tzinfo, *, created_by: uuid.UUID
 ) -> dict[str, Any]:
     """Of a new run: the manifest's commit, or with `follow_branch` the branch, which the engine resolves."""
-    run, run_id = facts.run, uuid.uuid4()
+    run, run_id = facts.run, firing.run_id or uuid.uuid4()
     return {
         "source": run.id,
         "id": run_id,

@@ -17,12 +17,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway import clock
 from gateway.audit.service import record as audit
+from gateway.budgets.admission import EVENT as BUDGET_EVENT
+from gateway.budgets.ledger import Ledger, ledgers
 from gateway.db.lease import later
 from gateway.db.session import Database
 from gateway.errors import InvalidInput
 from gateway.runs.moves import record
 from gateway.runs.rows import Run
 from gateway.runs.states import LIVE
+from gateway.schedules.budget import counted, refusal
 from gateway.schedules.case import Case, Decision, Open, Planned, paused
 from gateway.schedules.decision import decide
 from gateway.schedules.expression import read
@@ -101,8 +104,22 @@ async def _decide(session: AsyncSession, settings: Settings, due: Due, now: date
     by_id = [schedule.id for schedule, _ in due]
     open_of, known = await _open(session, by_id), await _known(session, due)
     left = await room(session, settings, {s.run_as for s, _ in due}, {s.project_id for s, _ in due})
+    guarded = {schedule.project_id for schedule, facts in due if facts.guarded}
+    books = await ledgers(session, guarded) if guarded else {}
     return [
-        (_one(schedule, facts, open_of[schedule.id], known[schedule.id], left, settings, now), facts)
+        (
+            _one(
+                schedule,
+                facts,
+                open_of[schedule.id],
+                known[schedule.id],
+                left,
+                books.get(schedule.project_id),
+                settings,
+                now,
+            ),
+            facts,
+        )
         for schedule, facts in sorted(due, key=lambda pair: (pair[0].due_at or now, pair[0].id))
     ]
 
@@ -113,6 +130,7 @@ def _one(
     open_firings: list[Open],
     known: set[datetime],
     left: Room,
+    ledger: Ledger | None,
     settings: Settings,
     now: datetime,
 ) -> Decision:
@@ -121,10 +139,12 @@ def _one(
     except InvalidInput as error:
         return Decision(schedule, values=paused(Problem(Reason.TIME_UNKNOWN, error.message)))
     owner = schedule.run_as, schedule.project_id
-    case = Case(schedule, facts, open_firings, timing, now, settings, left.is_there(*owner))
+    case = Case(schedule, facts, open_firings, timing, now, settings, left.is_there(*owner), refusal(ledger, facts))
     decision = decide(case, known)
     if decision.fires:
         left.take(*owner)
+    if ledger is not None:
+        counted(decision, ledger, facts, case.refusal)
     return decision
 
 
@@ -173,7 +193,10 @@ async def apply(session: AsyncSession, decisions: list[tuple[Decision, Facts]]) 
             _tell(session, decision)
         for run_id in decision.cancelled:
             await _cancel(session, decision.schedule, run_id)
-    await tell(session, [told for one in decisions if (told := happening(*one)) is not None])
+        if decision.warning and decision.firing is not None and decision.firing.run_id is not None:
+            record(session, decision.firing.run_id, BUDGET_EVENT, decision.warning)
+    told = [told for one in decisions if (told := happening(*one)) is not None]
+    await tell(session, [*told, *(one for decision, _ in decisions for one in decision.told)])
 
 
 def row_of(firing: Planned) -> dict[str, Any]:

@@ -9,6 +9,9 @@ from typing import Any
 from sqlalchemy import Select, and_, select
 from sqlalchemy.orm import aliased
 
+from gateway.budgets.cost import WorstCase, stored
+from gateway.budgets.guard import Guard
+from gateway.budgets.rows import Budget
 from gateway.connections.rows import Connection, CredentialVersion
 from gateway.projects.access import at_least
 from gateway.projects.rows import Member
@@ -84,6 +87,19 @@ class Facts:
     last_check: Mapping[str, Any] | None
     refused_at: datetime | None
     valid_until: datetime | None
+    worst_core_hours: float | None
+    worst_gpu_hours: float | None
+    guard: str | None
+
+    @property
+    def worst(self) -> WorstCase:
+        """What a repetition may cost at most: as the run that is repeated."""
+        return stored(self.worst_core_hours, self.worst_gpu_hours)
+
+    @property
+    def guarded(self) -> bool:
+        """Whether the project's budget guard is on."""
+        return self.guard not in (None, Guard.OFF)
 
 
 _SCHEDULE = tuple(field.name for field in fields(Scheduled))
@@ -120,6 +136,9 @@ def with_facts() -> "Select[*tuple[Any, ...]]":
             Connection.last_check,
             CredentialVersion.refused_at,
             CredentialVersion.valid_until,
+            Run.worst_core_hours,
+            Run.worst_gpu_hours,
+            Budget.guard,
         )
         .select_from(Schedule)
         .join(Run, Run.id == Schedule.run_id)
@@ -129,6 +148,7 @@ def with_facts() -> "Select[*tuple[Any, ...]]":
         .join(Site, Site.id == Connection.site_id, isouter=True)
         .join(Member, member, isouter=True)
         .join(CredentialVersion, version, isouter=True)
+        .join(Budget, Budget.project_id == Schedule.project_id, isouter=True)
     )
 
 

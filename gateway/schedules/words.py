@@ -37,6 +37,7 @@ class Reason(StrEnum):
     OVERLAP = "OVERLAP"
     NEEDS_LOGIN = "NEEDS_LOGIN"
     TOO_MANY_RUNS = "TOO_MANY_RUNS"
+    BUDGET_GUARD = "BUDGET_GUARD"
     PAUSED = "PAUSED"
     BY_USER = "BY_USER"
     TOO_MANY_FAILURES = "TOO_MANY_FAILURES"
@@ -87,6 +88,8 @@ REASONS: Mapping[Reason, str] = {
     "one: `mantik connections renew`.",
     Reason.TOO_MANY_RUNS: "The owner or the project had as many live runs as the gateway allows. The firing waits "
     "within its grace time.",
+    Reason.BUDGET_GUARD: "The project's budget guard refused the run. Where the month has too little left, the firing "
+    "waits within its grace time; a run that is above the cap for one run, or whose cost is not known, is REFUSED.",
     Reason.PAUSED: "The schedule was paused while the firing waited.",
     Reason.BY_USER: "Somebody paused it.",
     Reason.TOO_MANY_FAILURES: "As many runs as `maxFailures` says failed in a row.",

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from gateway.schemas.budgets import HoursView, WorstCaseView
 from gateway.schemas.users import UserView
 from gateway.schemas.wire import Body, Wire
 
@@ -59,6 +60,10 @@ class SubmitRun(Body):
 class SubmittedRun(Wire):
     run_id: UUID
     state: State
+    worst_case: HoursView | None = None
+    """What it may cost at most; null for a run that is executed elsewhere."""
+    warnings: list[str] = Field(default=[])
+    """Of the project's budget guard."""
 
 
 class Preview(Wire):
@@ -73,6 +78,8 @@ class Preview(Wire):
     submit_command: list[str]
     login_commands_before: list[str]
     login_commands_after: list[str]
+    worst_case: WorstCaseView | None = None
+    """What it may cost at most."""
     config: dict[str, Any]
     warnings: list[str]
 

@@ -24,6 +24,7 @@ class CreateSite(Body):
     verify_tls: bool = True
     work_directory: str = Field(default="$HOME/mantik", min_length=1, max_length=1000)
     compute_nodes_reach_gateway: Literal["direct", "proxy", "no"] = "direct"
+    tracking: Literal["local", "direct"] = "local"
     raw_jobs_allowed: bool = True
     whole_nodes_charged: bool = False
     poll_seconds_min: float = Field(default=2.0, gt=0, le=3600)
@@ -48,6 +49,7 @@ class SiteView(Wire):
     verify_tls: bool
     work_directory: str
     compute_nodes_reach_gateway: str
+    tracking: str
     raw_jobs_allowed: bool
     whole_nodes_charged: bool
     poll_seconds_min: float

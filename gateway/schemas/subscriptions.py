@@ -8,7 +8,7 @@ from pydantic import Field
 
 from gateway.schemas.wire import Body, Wire
 
-EventWord = Literal["RUN_FAILED", "RUN_LOST", "NEEDS_LOGIN", "SCHEDULE_PAUSED", "CREDENTIAL_ENDING"]
+EventWord = Literal["RUN_FAILED", "RUN_LOST", "NEEDS_LOGIN", "SCHEDULE_PAUSED", "BUDGET_GUARD", "CREDENTIAL_ENDING"]
 SubscriptionKind = Literal["webhook", "mail"]
 
 

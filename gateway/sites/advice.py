@@ -9,24 +9,23 @@ from gateway.sites.rows import Site
 
 def warnings(site: Site, config: ComputeBackendConfig, last_check: Mapping[str, Any]) -> tuple[str, ...]:
     """Sentences for the preview and the run. `last_check`: what the connection's last check kept; empty when none."""
-    found = (_unreachable(site), _charged(site, config.resources, last_check))
+    found = (_unreachable(site, config), _charged(site, config.resources, last_check))
     return tuple(text for text in found if text is not None)
 
 
-def _unreachable(site: Site) -> str | None:
-    if site.compute_nodes_reach_gateway != "no":
+def _unreachable(site: Site, config: ComputeBackendConfig) -> str | None:
+    if site.compute_nodes_reach_gateway != "no" or (config.tracking or site.tracking) == "local":
         return None
     return (
         f"Compute nodes of site {site.name} do not reach the gateway: what the code logs to MLflow stays in files of "
-        "the run on the site, outputs/mlruns, and does not show in MLflow. State and log of the run are kept all the "
-        "same."
+        "the run on the site, outputs/mlruns, and does not show in MLflow. With `Tracking: local` it does."
     )
 
 
 def _charged(site: Site, wanted: Resources, last_check: Mapping[str, Any]) -> str | None:
     if not site.whole_nodes_charged:
         return None
-    queue, count = _queue(wanted, last_check), wanted.nodes or 1
+    queue, count = queue_of(wanted, last_check), wanted.nodes or 1
     charges = f"Site {site.name} charges {count} whole node{'s' if count > 1 else ''}"
     asked = (
         (_cpus(wanted), queue.get("cpusPerNode"), "CPUs"),
@@ -50,7 +49,8 @@ def _cpus(wanted: Resources) -> int | None:
     return None
 
 
-def _queue(wanted: Resources, last_check: Mapping[str, Any]) -> Mapping[str, Any]:
+def queue_of(wanted: Resources, last_check: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The queue that is asked for, as the last check of the connection found it; empty where it is not known."""
     queues = (last_check.get("site") or {}).get("queues") or []
     chosen = (q for q in queues if (q["name"] == wanted.queue if wanted.queue else q.get("default")))
     found: Mapping[str, Any] = next(chosen, {})

@@ -24,6 +24,8 @@ class Site(WithId, Base):
     work_directory: Mapped[str] = mapped_column(default="$HOME/mantik")
     compute_nodes_reach_gateway: Mapped[str] = mapped_column(default="direct")
     """direct, proxy or no."""
+    tracking: Mapped[str] = mapped_column(default="local")
+    """local (beside the job, copied by the gateway) or direct (the job asks the gateway)."""
     raw_jobs_allowed: Mapped[bool] = mapped_column(default=True)
     whole_nodes_charged: Mapped[bool] = mapped_column(default=False)
     budget_policy: Mapped[str] = mapped_column(default="unknown")

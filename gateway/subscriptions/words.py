@@ -11,6 +11,7 @@ class EventName(StrEnum):
     RUN_LOST = "RUN_LOST"
     NEEDS_LOGIN = "NEEDS_LOGIN"
     SCHEDULE_PAUSED = "SCHEDULE_PAUSED"
+    BUDGET_GUARD = "BUDGET_GUARD"
     CREDENTIAL_ENDING = "CREDENTIAL_ENDING"
     TEST = "TEST"
 
@@ -29,7 +30,13 @@ class DeliveryState(StrEnum):
     DROPPED = "DROPPED"
 
 
-OF_PROJECTS = (EventName.RUN_FAILED, EventName.RUN_LOST, EventName.NEEDS_LOGIN, EventName.SCHEDULE_PAUSED)
+OF_PROJECTS = (
+    EventName.RUN_FAILED,
+    EventName.RUN_LOST,
+    EventName.NEEDS_LOGIN,
+    EventName.SCHEDULE_PAUSED,
+    EventName.BUDGET_GUARD,
+)
 """A credential is its owner's alone: its end is no matter of a project."""
 OF_USERS = (*OF_PROJECTS, EventName.CREDENTIAL_ENDING)
 NEXT_STEPS: Mapping[EventName, str] = {
@@ -37,6 +44,7 @@ NEXT_STEPS: Mapping[EventName, str] = {
     EventName.RUN_LOST: "What is known: mantik runs describe {run} --project-id {project}",
     EventName.NEEDS_LOGIN: "The owner of the connection goes on with: mantik connections renew {connection}",
     EventName.SCHEDULE_PAUSED: "More: mantik schedules describe {schedule} --project-id {project}",
+    EventName.BUDGET_GUARD: "Caps and sums: mantik budget show --project-id {project}",
     EventName.CREDENTIAL_ENDING: "To give a new one: mantik connections renew {connection}",
     EventName.TEST: "Nothing has to be done.",
 }

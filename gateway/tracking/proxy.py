@@ -11,6 +11,7 @@ from gateway.tracking.desk import Answer, Asked, Desk, Pairs, Passage
 from gateway.tracking.message import parse_body, refuse_reserved_tags, without_copied_tags
 from gateway.tracking.routes import Rule
 from gateway.tracking.scopes import Reach
+from gateway.tracking.standing import OwnRun
 from gateway.users.caller import Caller
 
 PATIENCE = 30.0
@@ -40,10 +41,24 @@ class TrackingProxy:
         self.client = client
         self._desk = Desk(database, client, seconds)
 
+    async def own_run(self, caller: Caller) -> OwnRun:
+        """The run behind a run token, which is made in MLflow if it is not there yet."""
+        await self._desk.gate.mlflow_run(caller)
+        return await self._desk.gate.own_run(caller)
+
     async def handle(
-        self, caller: Caller, method: str, path: str, query: Pairs, body: Callable[[], Awaitable[bytes]]
+        self,
+        caller: Caller,
+        method: str,
+        path: str,
+        query: Pairs,
+        body: Callable[[], Awaitable[bytes]],
+        *,
+        own_tags: Mapping[str, str] | None = None,
     ) -> Answer | Passage:
-        """`path` is below the proxy's own, decoded once, without a leading slash. `body` is read only for JSON."""
+        """`path` is below the proxy's own, decoded once, without a leading slash. `body` is read only for JSON.
+
+        `own_tags` are the gateway's, for what the request makes."""
         match = routes.find(method, path)
         if match is None:
             raise Forbidden(refused.reason(path))
@@ -53,6 +68,9 @@ class TrackingProxy:
         sent = await body() if json_body else b""
         content = without_copied_tags(path, parse_body(sent))
         refuse_reserved_tags(path, content, match.variables.get("tag_key"))
+        if own_tags:
+            tags = [{"key": key, "value": value} for key, value in own_tags.items()]
+            content = {**content, "tags": [*(content.get("tags") or ()), *tags]}
         _check_paths(match.route.method, query, match.variables.get("path"))
         asked = Asked(caller, match, query, content)
         if caller.run_id is not None and stands_in(alias(caller.run_id), path, query, sent):

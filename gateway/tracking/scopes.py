@@ -40,17 +40,22 @@ _RUN_PATH = "/projects/{projectId}/runs/{runId}"
 def admit_run(caller: Caller, method: str, route: str, run_id: str | None) -> None:
     """The door of the whole API: a user passes on to the check of roles, a run only to a scope of its own run.
 
-    `route` is the path template. Raises Forbidden."""
+    `route` is the path template; `run_id` stands in the path: the run's own id, or MLflow's. Raises Forbidden."""
     if caller.run_id is None:
         return
     _, found, endpoint = route.partition(_RUN_PATH)
-    try:
-        named = UUID(run_id) if run_id and found else None
-    except ValueError:
-        named = None
-    if named is None:
+    if not found or not _means_own(caller, run_id):
         raise Forbidden("A run token may not do this.", next_step="Use your own login.")
-    require_own_run(caller, named, method, endpoint.removeprefix("/"))
+    require_own_run(caller, caller.run_id, method, endpoint.removeprefix("/"))
+
+
+def _means_own(caller: Caller, given: str | None) -> bool:
+    """Whatever the spelling: the published client writes MLflow's id with dashes."""
+    try:
+        named = UUID(given or "").hex
+    except ValueError:
+        return False
+    return caller.run_id is not None and named in (caller.run_id.hex, caller.mlflow_run_id)
 
 
 def require_own_run(caller: Caller, run_id: UUID, method: str, endpoint: str) -> None:

@@ -49,7 +49,14 @@ async def authenticate(session: AsyncSession, token: str) -> Caller | None:
     kept, run, user, revoked_at = row
     if not _speaks(run) or revoked_at is not None or user.disabled_at is not None:
         return None
-    return Caller(user_id=user.id, name=user.name, token_id=kept.id, run_id=run.id, project_id=run.project_id)
+    return Caller(
+        user_id=user.id,
+        name=user.name,
+        token_id=kept.id,
+        run_id=run.id,
+        project_id=run.project_id,
+        mlflow_run_id=run.mlflow_run_id,
+    )
 
 
 def _speaks(run: Run) -> bool:

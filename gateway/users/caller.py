@@ -17,4 +17,6 @@ class Caller:
     """Set for a run token: the caller is that run and may touch only what is its own."""
     project_id: uuid.UUID | None = None
     """Set with `run_id`."""
+    mlflow_run_id: str | None = None
+    """With `run_id`: MLflow's id of the run, which means the same in paths; None while MLflow has not made it."""
     request_id: str = ""

@@ -7,7 +7,18 @@ from importlib import import_module
 
 from tests.bench.table import Figure, load, render, row, write
 
-NAMES = ("cli_start", "accept", "submissions", "live_runs", "demo", "cron", "schedules", "unicore", "unicore_crashes")
+NAMES = (
+    "cli_start",
+    "accept",
+    "submissions",
+    "live_runs",
+    "demo",
+    "cron",
+    "schedules",
+    "replay",
+    "unicore",
+    "unicore_crashes",
+)
 """Modules beside this one; each has `measure(small) -> list[Figure]`."""
 
 

@@ -61,8 +61,8 @@ def assert_trained(gateway: GatewayProcess, mlflow_run_id: str, *, epochs: int) 
 
     def tracked() -> dict[str, dict[str, object]] | None:
         answer = httpx.get(address, params={"run_id": mlflow_run_id}, headers=login).json()["run"]
-        return answer if answer["info"]["status"] == "FINISHED" else None
+        logged = {metric["key"] for metric in answer["data"].get("metrics", ())}
+        return answer if answer["info"]["status"] == "FINISHED" and logged >= {"loss", "accuracy"} else None
 
-    data = wait_for(tracked, 30)["data"]
-    assert {m["key"] for m in data["metrics"]} >= {"loss", "accuracy"}
+    data = wait_for(tracked, 60)["data"]
     assert {p["key"]: p["value"] for p in data["params"]}["epochs"] == str(epochs)

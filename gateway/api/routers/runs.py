@@ -7,20 +7,22 @@ from fastapi import APIRouter, BackgroundTasks, Body, Header, Query, Request, Re
 from fastapi.responses import PlainTextResponse
 from sse_starlette.sse import EventSourceResponse
 
-from gateway.api.dependencies import MOST_NUMBER, CallerDep, ContextDep, caller_again
+from gateway.api.dependencies import MOST_NUMBER, CallerDep, ContextDep, RunId, caller_again
+from gateway.api.run_route import RunRoute
 from gateway.api.run_streams import Followers, Told, event_stream, log_stream
 from gateway.context import Context
 from gateway.errors import InvalidInput
 from gateway.logs import service as logs
 from gateway.logs.service import Position
 from gateway.logs.tail import tail
+from gateway.retention.removed import refuse_removed_log
 from gateway.runs import intake, preview, reports, service
 from gateway.runs.states import State
 from gateway.schemas.runs import EventView, Preview, RunDetails, RunView, SubmitRun, SubmittedRun
 from gateway.schemas.wire import Page
 from gateway.users.caller import Caller
 
-router = APIRouter(prefix="/projects/{projectId}/runs", tags=["runs"])
+router = APIRouter(prefix="/projects/{projectId}/runs", tags=["runs"], route_class=RunRoute)
 MOST_LOG = 1 << 20
 
 
@@ -76,7 +78,7 @@ async def list_runs(
 
 
 @router.get("/{runId}", operation_id="getRun")
-async def get_run(projectId: UUID, runId: UUID, caller: CallerDep, context: ContextDep) -> RunDetails:  # noqa: N803
+async def get_run(projectId: UUID, runId: RunId, caller: CallerDep, context: ContextDep) -> RunDetails:  # noqa: N803
     """Everything about one run."""
     return await service.get_run(context.db, caller, projectId, runId)
 
@@ -84,7 +86,7 @@ async def get_run(projectId: UUID, runId: UUID, caller: CallerDep, context: Cont
 @router.put("/{runId}/status", status_code=204, operation_id="reportRunStatus")
 async def report_status(
     projectId: UUID,  # noqa: N803
-    runId: UUID,  # noqa: N803
+    runId: RunId,  # noqa: N803
     status: Annotated[str, Body(max_length=40)],
     caller: CallerDep,
     context: ContextDep,
@@ -94,7 +96,7 @@ async def report_status(
 
 
 @router.post("/{runId}/cancel", operation_id="cancelRun")
-async def cancel_run(projectId: UUID, runId: UUID, caller: CallerDep, context: ContextDep) -> RunView:  # noqa: N803
+async def cancel_run(projectId: UUID, runId: RunId, caller: CallerDep, context: ContextDep) -> RunView:  # noqa: N803
     """Ask for the end of a run; it is CANCELLED when there is evidence of it."""
     answer = await service.cancel(context.db, caller, projectId, runId)
     context.wake()
@@ -104,7 +106,7 @@ async def cancel_run(projectId: UUID, runId: UUID, caller: CallerDep, context: C
 @router.delete("/{runId}", status_code=204, operation_id="deleteRun")
 async def delete_run(
     projectId: UUID,  # noqa: N803
-    runId: UUID,  # noqa: N803
+    runId: RunId,  # noqa: N803
     caller: CallerDep,
     context: ContextDep,
     cancel: Annotated[bool, Query()] = False,
@@ -119,7 +121,7 @@ async def delete_run(
 @router.get("/{runId}/events", operation_id="listRunEvents", response_model=Page[EventView])
 async def list_events(
     projectId: UUID,  # noqa: N803
-    runId: UUID,  # noqa: N803
+    runId: RunId,  # noqa: N803
     request: Request,
     caller: CallerDep,
     context: ContextDep,
@@ -139,7 +141,7 @@ async def list_events(
 @router.get("/{runId}/logs", operation_id="readRunLog", response_class=PlainTextResponse)
 async def read_log(
     projectId: UUID,  # noqa: N803
-    runId: UUID,  # noqa: N803
+    runId: RunId,  # noqa: N803
     request: Request,
     caller: CallerDep,
     context: ContextDep,
@@ -151,6 +153,7 @@ async def read_log(
 ) -> Response:
     """A range of the log's bytes (headers say where the next begins), its last lines, or live as server-sent events."""
     await service.may_read_log(context.db, caller, projectId, runId)
+    await refuse_removed_log(context.db, runId)
     doors = (context.db, context.blobs, runId)
     start = Position(generation, offset) if "offset" in request.query_params else None
     if lines is not None:

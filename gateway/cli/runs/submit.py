@@ -14,6 +14,7 @@ from gateway.cli.output import FORMATS, jsonable, say_data, say_result
 from gateway.cli.runs.ending import exit_code
 from gateway.cli.runs.following import follow as follow_run
 from gateway.cli.runs.preview import preview_page
+from gateway.cli.text import plain
 from gateway.cli.values import pairs, usage
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ def command(dry_run: bool, follow: bool | None, detach: bool, output: str, proje
             say_result(preview_page(preview)) if output == "table" else say_data(jsonable(preview), output)
             return
         made = _submitted(client, body, project)
+        for warning in made.warnings:
+            click.echo(f"Warning: {plain(warning)}", err=True)
         if not follow:
             say_result(str(made.run_id)) if output == "table" else say_data(jsonable(made), output)
             again = command_line(f"mantik runs logs {made.run_id}", project)

@@ -80,6 +80,8 @@ TABLE = (
     Row("GET", f"{P}/members", "guest"),
     Row("PUT", f"{P}/members/{{strangerId}}", "maintainer", body={"role": "reporter"}),
     Row("DELETE", f"{P}/members/{{memberId}}", "maintainer", 204),
+    Row("GET", f"{P}/budget", "guest"),
+    Row("PUT", f"{P}/budget", "maintainer", body={"budgetGuard": "warn", "perMonth": {"coreHours": 1000}}),
     Row("GET", f"{P}/experiments", "guest"),
     Row("POST", f"{P}/experiments", "researcher", 201, {"name": "another"}),
     Row("GET", f"{P}/experiments/{{experimentRepositoryId}}", "guest"),
@@ -121,6 +123,8 @@ TABLE = (
     Row("GET", f"{R}/{{runId}}", "guest", run=True),
     Row("POST", f"{R}/{{runId}}/cancel", "maintainer"),
     Row("PUT", f"{R}/{{runId}}/status", "maintainer", 204, "RUNNING", run=True),
+    Row("PUT", f"{R}/{{runId}}/infrastructure", "maintainer", 204, {"hostname": "node1"}, run=True),
+    Row("PUT", f"{R}/{{runId}}/notebook-source", "maintainer", 204, {"location": "a.ipynb"}, run=True),
     Row("DELETE", f"{R}/{{runId}}", "maintainer", 204, query="?cancel=true"),
     Row("GET", f"{R}/{{runId}}/events", "guest", run=True),
     Row("GET", f"{R}/{{runId}}/logs", "guest", run=True),
@@ -146,6 +150,9 @@ TABLE = (
     Row("GET", f"{M}/{{modelId}}/download", "reporter", 409),
     Row("GET", f"{M}/{{modelId}}/docker", "reporter", 409),
     Row("POST", f"{M}/{{modelId}}/docker/build", "researcher", 409),
+    Row("GET", f"{P}/retention", "guest"),
+    Row("PUT", f"{P}/retention", "maintainer", body={"logDays": 30}),
+    Row("POST", f"{P}/retention/preview", "reporter", body={"runDays": 30}),
     Row("GET", "/model-images/{link}/{fileName}", LINK, 404),
 )
 

@@ -17,6 +17,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import Conflict, FieldProblem, GatewayError, InvalidInput, NotFound, TooMany, Unauthenticated
 from gateway.schemas.wire import InvalidField, Problem
+from tests.gateway.client.budget_wire import OFF
+from tests.gateway.client.budget_wire import add_routes as add_budget_routes
+from tests.gateway.client.retention_wire import Retention
+from tests.gateway.client.retention_wire import add_routes as add_retention_routes
 from tests.gateway.client.subscription_wire import SUBSCRIPTION, add_routes, delivery_view, subscription_view
 
 PREFIX = "/api/v1"
@@ -63,6 +67,8 @@ class Wire:
     warnings: list[str] = field(default_factory=list)
     """Of runs that are submitted."""
     things: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    retention: Retention = field(default_factory=Retention)
+    budget: dict[str, Any] = field(default_factory=lambda: dict(OFF))
     page: int = 2
     piece: int = 5
     """Most items of a page, and bytes of a piece of log."""
@@ -469,6 +475,8 @@ def app(wire: Wire) -> ASGIApp:
 
     @api.get(runs + "/{run}/logs")
     async def logs(request: Request, run: str, offset: int = 0, limit: int = 1 << 20) -> Response:
+        if wire.retention.log_removed is not None:
+            raise NotFound(wire.retention.log_removed)
         tail = request.query_params.get("tail")
         if "text/event-stream" in request.headers["accept"]:
             wire.opened.append((request.headers.get("last-event-id"), tail))
@@ -521,6 +529,8 @@ def app(wire: Wire) -> ASGIApp:
         return Response(wire.archive, media_type="application/x-tar")
 
     add_routes(api, PREFIX, wire.bodies, lambda: wire.tested)
+    add_retention_routes(api, PREFIX, wire.retention)
+    add_budget_routes(api, PREFIX, wire.bodies, wire.budget)
 
     @api.post(PREFIX + "/users/{user}/settings/connections/{connection}/check")
     async def check(connection: str) -> dict[str, Any]:

@@ -13,12 +13,13 @@ CHECK = {"ok": True, "site": {"queues": [{"name": "batch", "default": True, "cpu
 
 async def test_warnings_of_the_site_in_preview_and_run(yard: Yard) -> None:
     async with yard.db.transaction() as session:
-        await session.execute(update(Site).values(compute_nodes_reach_gateway="no", whole_nodes_charged=True))
+        values = {"compute_nodes_reach_gateway": "no", "tracking": "direct", "whole_nodes_charged": True}
+        await session.execute(update(Site).values(**values))
         await session.execute(update(Connection).values(last_check=CHECK))
     config = {"Resources": {"Queue": "batch", "Nodes": 2, "TasksPerNode": 1, "CPUsPerTask": 4}}
     said = [
         "Compute nodes of site fake do not reach the gateway: what the code logs to MLflow stays in files of the "
-        "run on the site, outputs/mlruns, and does not show in MLflow. State and log of the run are kept all the same.",
+        "run on the site, outputs/mlruns, and does not show in MLflow. With `Tracking: local` it does.",
         "Site fake charges 2 whole nodes: the run takes 4 of 48 CPUs of each.",
     ]
     body = yard.body(config=config)

@@ -57,9 +57,12 @@ def test_nothing_is_known_of_the_nodes_before_the_first_check() -> None:
     assert told({}, {}) == ()
 
 
-@pytest.mark.parametrize(("reach", "said"), [("direct", False), ("proxy", False), ("no", True)])
-def test_compute_nodes_that_do_not_reach_the_gateway(reach: str, said: bool) -> None:
-    found = told({}, compute_nodes_reach_gateway=reach)
+@pytest.mark.parametrize(
+    ("reach", "tracking", "said"),
+    [("direct", "direct", False), ("proxy", "direct", False), ("no", "direct", True), ("no", "local", False)],
+)
+def test_compute_nodes_that_do_not_reach_the_gateway(reach: str, tracking: str, said: bool) -> None:
+    found = told({}, compute_nodes_reach_gateway=reach, tracking=tracking)
     assert [text.startswith("Compute nodes of site hpc do not reach the gateway") for text in found] == [True] * said
 
 

@@ -18,7 +18,7 @@ from tests.gateway.subscriptions.receiver import Receiver
 from tests.gateway.world import Person, Place, World
 
 URL = "https://hooks.example.org/a"
-ALL = ["RUN_FAILED", "RUN_LOST", "NEEDS_LOGIN", "SCHEDULE_PAUSED", "CREDENTIAL_ENDING"]
+ALL = ["RUN_FAILED", "RUN_LOST", "NEEDS_LOGIN", "SCHEDULE_PAUSED", "BUDGET_GUARD", "CREDENTIAL_ENDING"]
 
 
 class Settings:
