@@ -3,7 +3,9 @@
 One run and one crash at a time; number n is always the same crash. A proxy between gateway and server sees the moment
 come, and the victim dies before the reply is passed on, or some time after it. The code of each run appends a line to
 a file of its own: two lines are a duplicate. Lost is a run that did not end FINISHED with its code run, when late
-evidence was looked for once more; stuck is one that did not end.
+evidence was looked for once more; stuck is one that did not end. Counted apart is what the gateway cannot mend: a
+killed server forgot the job, with its directory, that it was being told to start. That run is LOST with its evidence
+and never submitted again, for the server may have handed the job on before.
 
 A part begins no crash after 15 minutes. What was injected is kept beside the servers' state, so that the next part
 goes on, until all are done or the code that it is about has changed.
@@ -43,6 +45,7 @@ LATE_SECONDS = 30.0
 SERVERS = ("11-crash", "10-crash")
 DELAYS = (None, 0.0, 0.1, 0.3, 0.6)
 """Seconds from the reply to the kill; None: the victim dies before the reply is passed on."""
+FORGOTTEN = "It is not known whether the job was submitted, and its directory on the site is gone."
 MLPROJECT = """\
 name: crashes
 entry_points:
@@ -113,6 +116,8 @@ class Result:
             return "duplicate"
         if self.state not in FINAL:
             return "stuck"
+        if self.reason == Reason.LOST and self.ran == 0 and FORGOTTEN in self.story:
+            return "forgotten"
         return "good" if self.state == "FINISHED" and self.ran == 1 else "lost"
 
 
@@ -140,6 +145,8 @@ def _figure(done: Sequence[Result], wanted: int) -> Figure:
     counted = Counter(result.verdict for result in done if result.happened)
     bad = {verdict: counted[verdict] for verdict in ("duplicate", "lost", "stuck")}
     told = ", ".join(f"{count} {verdict}" for verdict, count in bad.items())
+    if counted["forgotten"]:
+        told += f"; {counted['forgotten']} that the server itself forgot"
     missed = [f"{r.number} {r.crash}: {r.verdict}" for r in done if r.happened and r.verdict != "good"]
     absolute = f"{counted.total()} of {wanted} injected, {len(done) - counted.total()} moments did not come"
     name = "runs over UNICORE whose server or gateway was killed with -9 at named moments"
