@@ -10,10 +10,12 @@ import os
 import re
 import tarfile
 import tempfile
+import threading
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -78,7 +80,7 @@ class ProjectReader:
         try:
             if self._pool is None:
                 context = multiprocessing.get_context("spawn")
-                self._pool = ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=limit_memory)
+                self._pool = ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=_begin)
                 async with asyncio.timeout(START_SECONDS):
                     await loop.run_in_executor(self._pool, _start)
             async with asyncio.timeout(ANSWER_SECONDS):
@@ -97,6 +99,19 @@ class ProjectReader:
     def close(self) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _begin() -> None:
+    """Runs in the child first: its bounds, and an end when the gateway was killed, whose end a pool does not see."""
+    limit_memory()
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(0)
 
 
 def _start() -> None:

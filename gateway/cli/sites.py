@@ -113,7 +113,7 @@ def show_one(site: str, output: str) -> None:
         ("Certificate", None if found.verify_tls else "not checked"),
         ("Work directory", found.work_directory),
         ("Jobs reach us", found.compute_nodes_reach_gateway),
-        ("Tracking", found.tracking),
+        ("Tracking", "direct" if found.tracking == "direct" else None),
         ("Raw jobs", None if found.raw_jobs_allowed else "refused"),
         ("Charged", "whole nodes" if found.whole_nodes_charged else None),
         ("Looked at", f"every {found.poll_seconds_min:g} to {found.poll_seconds_max:g} s"),

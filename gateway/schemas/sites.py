@@ -49,7 +49,8 @@ class SiteView(Wire):
     verify_tls: bool
     work_directory: str
     compute_nodes_reach_gateway: str
-    tracking: str
+    tracking: str = "direct"
+    """As gateways are that do not say it."""
     raw_jobs_allowed: bool
     whole_nodes_charged: bool
     poll_seconds_min: float

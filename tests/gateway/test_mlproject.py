@@ -4,14 +4,17 @@ import asyncio
 import gzip
 import io
 import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import psutil
 import pytest
 
 from gateway.mlproject import EntryPointCommand, InvalidProject, ProjectReader
 
+ROOT = Path(__file__).parents[2]
 TYPED = b"""
 name: typed
 entry_points:
@@ -221,3 +224,28 @@ async def test_the_reader_starts_again_when_its_process_dies(tmp_path: Path) -> 
         process.join()
     assert (await project.command(needed="again")).command.endswith("--needed again")
     reader.close()
+
+
+GATEWAY = """\
+import asyncio, sys, time
+from pathlib import Path
+from gateway.mlproject import ProjectReader
+
+if __name__ == "__main__":
+    reader = ProjectReader()
+    asyncio.run(reader.command(Path(sys.argv[1]), "MLproject", "other", {}))
+    print(*reader._pool._processes, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_the_reader_ends_with_a_gateway_that_is_killed(project: Project, tmp_path: Path) -> None:
+    project.holds({"MLproject": TYPED})
+    program = tmp_path / "killed_gateway.py"
+    program.write_text(GATEWAY)
+    words = [sys.executable, program, project._bundle]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env={"PYTHONPATH": str(ROOT)}) as gateway:
+        assert gateway.stdout is not None
+        reader = psutil.Process(int(gateway.stdout.readline()))
+        gateway.kill()
+    reader.wait(20)

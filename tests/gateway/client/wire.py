@@ -179,6 +179,7 @@ def example() -> Wire:
                 "lostAfterDays": 14,
                 "workDirectory": "$HOME/mantik",
                 "computeNodesReachGateway": "direct",
+                "tracking": "local",
                 "pollSecondsMin": 2.0,
                 "pollSecondsMax": 60.0,
                 "limits": {},
