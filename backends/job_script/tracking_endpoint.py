@@ -7,6 +7,7 @@ log, and does the same in MLflow. What it is asked of other runs it asks of the 
 the disk is full lines wait in memory, and what has no room there is counted.
 """
 
+import collections
 import hmac
 import http.server
 import json
@@ -18,24 +19,30 @@ import socket
 import socketserver
 import threading
 import time
+import traceback
 import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Deque, Dict, Iterator, List, Optional, Tuple
 
 JSON = Dict[str, Any]
 MOST_BODY = 8 * 2**20
 """Bytes of a JSON body, as at the gateway."""
+BLOCK = 2**20
 MOST_WAITING = 64 * 2**20
 """Bytes of lines that wait for room on the disk."""
-UPSTREAM_SECONDS = 10
+UPSTREAM_SECONDS = 5
+AWAY_SECONDS = 60
+"""So long a gateway that did not answer is not asked again."""
 SYNC_SECONDS = 2
 LAST_SECONDS = 5
+HOPELESS = 3
 STOP = signal.SIGRTMIN + 7
 """A signal that no site sends to a whole job."""
 API = re.compile(r"/+(?:ajax-)?api/2\.0/mlflow/(.*)", re.DOTALL)
 FILES = re.compile(r"/+(?:ajax-)?api/2\.0/mlflow-artifacts/artifacts(?:/(.*))?", re.DOTALL)
+KEY = re.compile(r"[/\w.\- :]+")
 CAPITAL = re.compile(r"(?<!^)([A-Z])")
 
 
@@ -60,9 +67,12 @@ class Journal:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         self._size = self._whole_lines()
         os.ftruncate(self._fd, self._size)
-        self._waiting = []  # type: List[bytes]
+        self._waiting = collections.deque()  # type: Deque[bytes]
+        self._bytes = 0
         self._dropped = 0
         self._dirty = False
+        self.moves = True
+        """Whether the last write had room."""
 
     def _whole_lines(self) -> int:
         size = os.fstat(self._fd).st_size
@@ -75,40 +85,75 @@ class Journal:
         return 0
 
     def lines(self) -> Iterator[JSON]:
+        """What can be read; a node that crashed may have left anything."""
         with open(self.path, "rb") as journal:
             for line in journal:
-                if line.endswith(b"\n"):
-                    yield json.loads(line.decode())
+                try:
+                    entry = json.loads(line.decode())
+                except ValueError:
+                    continue
+                if isinstance(entry, dict):
+                    yield entry
 
     def append(self, entry: JSON) -> None:
-        self._waiting.append(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
+        self._wait(entry)
         self.flush()
-        while sum(len(line) for line in self._waiting) > MOST_WAITING:
-            self._waiting.pop()
+        while self._bytes > MOST_WAITING:
+            self._bytes -= len(self._waiting.pop())
             self._dropped += 1
 
+    def _wait(self, entry: JSON) -> None:
+        line = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
+        self._waiting.append(line)
+        self._bytes += len(line)
+
+    @property
+    def waits(self) -> bool:
+        return bool(self._waiting) or self._dropped > 0
+
     def flush(self) -> bool:
-        """Whether nothing waits."""
-        while self._waiting:
-            try:
-                line = self._waiting[0]
-                if os.write(self._fd, line) < len(line):
-                    raise OSError("no room")
-                self._size += len(line)
-            except OSError:
-                os.ftruncate(self._fd, self._size)
+        """Write at most BLOCK bytes of what waits; whether nothing waits any more."""
+        if self._waiting:
+            lines, size = [], 0
+            for line in self._waiting:
+                lines.append(line)
+                size += len(line)
+                if size >= BLOCK:
+                    break
+            self.moves = self._write(b"".join(lines))
+            if not self.moves:
                 return False
-            self._waiting.pop(0)
-            self._dirty = True
-        if self._dropped:
+            for _ in lines:
+                self._waiting.popleft()
+            self._bytes -= size
+        if not self._waiting and self._dropped:
             lost, self._dropped = self._dropped, 0
-            self.append({"op": "dropped", "lines": lost})
+            self._wait({"op": "dropped", "lines": lost})
+        return not self._waiting
+
+    def _write(self, data: bytes) -> bool:
+        try:
+            os.ftruncate(self._fd, self._size)
+            if os.write(self._fd, data) < len(data):
+                raise OSError("no room")
+        except OSError:
+            try:
+                os.ftruncate(self._fd, self._size)
+            except OSError:
+                pass  # once more before the next write
+            return False
+        self._size += len(data)
+        self._dirty = True
         return True
 
     def sync(self) -> None:
+        """Some file systems say only here that there is no room; the lines are kept as far as they can be."""
         if self._dirty:
-            self._dirty = False
-            os.fsync(self._fd)
+            try:
+                os.fsync(self._fd)
+                self._dirty = False
+            except OSError:
+                pass
 
 
 class Run:
@@ -139,6 +184,7 @@ class Run:
     def check_params(self, params: List[JSON]) -> None:
         for param in params:
             key, value = str(param.get("key")), str(param.get("value", ""))
+            check_key("param", key)
             if self.params.get(key, value) != value:
                 raise Refused(
                     f"Changing param values is not allowed. Param with key='{key}' was already logged with "
@@ -180,23 +226,29 @@ class Model:
 class Store:
     """What the job has tracked. Every change is written down before it is answered."""
 
-    def __init__(self, folder: str, own: str, name: str, experiment: str) -> None:
+    def __init__(self, folder: str, own: str, name: str, experiment: str, experiment_id: str = "") -> None:
+        self.experiment_id = experiment_id or "0"
         self.lock = threading.RLock()
         self.folder = folder
         self.own = own
         self.experiment = experiment
-        self.runs = {own: Run(own, {"run_name": name})}
+        self.runs = {own: Run(own, {"run_name": name, "experiment_id": self.experiment_id})}
         self.models = {}  # type: Dict[str, Model]
         self.files = {}  # type: Dict[Tuple[str, str], Tuple[str, int]]
         """By owner and path: the file beside the journal, and its bytes."""
         os.makedirs(os.path.join(folder, "files"), mode=0o700, exist_ok=True)
         self.journal = Journal(os.path.join(folder, "journal"))
+
+    def load(self) -> None:
+        """What an earlier start of this job, before the site had it queued again, wrote down."""
         for entry in self.journal.lines():
-            self._again(entry)
+            try:
+                self._again(entry)
+            except (LookupError, TypeError, ValueError, AttributeError, Refused, NotOurs):
+                continue  # as the gateway passes over it
         self.journal.append({"op": "begin", "at": now()})
 
     def _again(self, entry: JSON) -> None:
-        """What an earlier start of this job, before the site had it queued again, wrote down."""
         if entry["op"] == "call":
             CALLS[entry["method"], entry["route"]](self, dict(entry["body"]), entry.get("id"), entry.get("of"))
         elif entry["op"] == "file":
@@ -227,7 +279,7 @@ class Store:
     # ---- Changes.
 
     def create_run(self, body: JSON, made: Optional[str], of: Optional[str]) -> JSON:
-        run = self.runs[made or ""] = Run(made or "", body)
+        run = self.runs[made or ""] = Run(made or "", dict(body, experiment_id=self.experiment_id))
         run.take([], [], body.get("tags") or [])
         run.tags.setdefault("mlflow.parentRunId", self.own)
         return {"run": run.shown()}
@@ -289,7 +341,7 @@ class Store:
         if not body.get("source_run_id"):
             raise Refused("In a job a logged model must name its run: source_run_id.", "PERMISSION_DENIED", 403)
         run = self.run({"run_id": body["source_run_id"]})
-        model = self.models[made or ""] = Model(made or "", body, run.id)
+        model = self.models[made or ""] = Model(made or "", dict(body, experiment_id=self.experiment_id), run.id)
         return {"model": model.shown()}
 
     def finish_model(self, body: JSON, made: Optional[str], of: Optional[str]) -> JSON:
@@ -315,6 +367,7 @@ class Store:
         self.check_owner(owner)
         name = uuid.uuid4().hex
         with self.lock:
+            self.check_path(owner, path)
             os.replace(part, os.path.join(self.folder, "files", name))
             old = self.files.get((owner, path))
             self.files[owner, path] = name, size
@@ -326,6 +379,19 @@ class Store:
                 pass
 
     # ---- Questions.
+
+    def check_path(self, owner: str, path: str) -> None:
+        """What no artifact store keeps: a file where a folder is, a folder where a file is, a name that is too long."""
+        parts = path.split("/")
+        above = {"/".join(parts[:n]) for n in range(1, len(parts))}
+        taken = any(
+            whose == owner and (other in above or other.startswith(path + "/")) for whose, other in list(self.files)
+        )
+        if taken or any(len(part.encode("utf-8", "replace")) > 200 for part in parts) or len(path) > 1000:
+            raise Refused("The artifact path {} cannot be kept: it is too long, or both file and folder.".format(path))
+        if parts[0] == "mantik" and owner in self.runs:
+            message = "The directory mantik of a run's artifacts is the gateway's own."
+            raise Refused(message, "PERMISSION_DENIED", 403)
 
     def check_owner(self, owner: str) -> None:
         if owner not in self.runs and owner not in self.models:
@@ -374,14 +440,22 @@ class Store:
             return {"root_uri": model.info["artifact_uri"], "files": files}
         if route == "experiments/get-by-name" and query.get("experiment_name") == self.experiment:
             return {"experiment": self.shown_experiment()}
-        if route == "experiments/get" and query.get("experiment_id") == "0":
+        if route == "experiments/get" and query.get("experiment_id") in ("0", self.experiment_id):
             return {"experiment": self.shown_experiment()}
         raise NotOurs
+
+    def search_models(self, body: JSON) -> JSON:
+        """Models of one run of this job. Raises NotOurs for what else is asked for."""
+        found = re.fullmatch(r"\s*source_run_id\s*=\s*['\"](\w+)['\"]\s*", str(body.get("filter") or ""))
+        if found is None:
+            raise NotOurs
+        run = self.run({"run_id": found.group(1)})
+        return {"models": [m.shown() for m in self.models.values() if m.info["source_run_id"] == run.id]}
 
     def shown_experiment(self) -> JSON:
         where = "mlflow-artifacts:/0"
         return {
-            "experiment_id": "0",
+            "experiment_id": self.experiment_id,
             "name": self.experiment,
             "artifact_location": where,
             "lifecycle_stage": "active",
@@ -436,6 +510,16 @@ def check_metrics(metrics: List[JSON]) -> None:
             raise Refused("Metric {!r}: value, step and timestamp must be numbers.".format(metric.get("key")))
         if not metric.get("key"):
             raise Refused("Missing value for required parameter 'key'")
+        check_key("metric", str(metric["key"]))
+
+
+def check_key(kind: str, key: str) -> None:
+    """As MLflow does."""
+    if not KEY.fullmatch(key) or len(key) > 250 or any(part in ("", ".", "..") for part in key.split("/")):
+        message = (
+            "Invalid {} name: {!r}. Names may only contain alphanumerics, underscores (_), dashes (-), periods (.), "
+        )
+        raise Refused((message + "spaces ( ), colons (:) and slashes (/).").format(kind, key[:300]))
 
 
 def refuse_reserved(route: str, body: JSON) -> None:
@@ -467,6 +551,9 @@ def place_of(path: str) -> Tuple[str, str]:
     return parts[at], "/".join(rest)
 
 
+AWAY = {"until": 0.0}
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "mantik"
@@ -486,6 +573,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             given = self.headers.get("Authorization", "").partition(" ")[2].strip()
             if not hmac.compare_digest(given.encode("utf-8", "replace"), self.token.encode()):
                 raise Refused("The token is not that of this job.", "UNAUTHENTICATED", 401)
+            with self.store.lock:
+                pass  # until what an earlier start wrote is read
             self.act()
         except Refused as error:
             self.answer(error.body, error.status)
@@ -519,6 +608,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             with self.store.lock:
                 if self.command == "GET":
                     return self.store.ask(route, query, of)
+                if route == "logged-models/search":
+                    return self.store.search_models(json.loads(body.decode() or "{}"))
             raise NotOurs
         try:
             content = json.loads(body.decode() or "{}")
@@ -558,12 +649,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 for chunk in self.received():
                     to.write(chunk)
                     size += len(chunk)
+                to.flush()
+                os.fsync(to.fileno())
             self.store.put(owner, path, part, size)
-        except OSError as error:
+        except (OSError, Refused, NotOurs) as error:
             try:
                 os.unlink(part)
             except OSError:
                 pass
+            if not isinstance(error, OSError):
+                raise
             if isinstance(error, (ConnectionError, socket.timeout)):
                 raise
             self.close_connection = True
@@ -609,6 +704,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Of what this job did not make. Its answer goes through as it is."""
         if not self.upstream[0]:
             raise Refused("This job cannot ask the gateway, and it made nothing of this name.", "BAD_REQUEST")
+        if time.time() < AWAY["until"]:
+            raise Refused("The gateway did not answer just now; it is asked again in a minute.", "BAD_REQUEST")
         request = urllib.request.Request(  # noqa: S310  the gateway's own address
             self.upstream[0].rstrip("/") + self.path,
             data=body or None,
@@ -622,6 +719,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             # Asking again and again, as MLflow's client does after 5xx, would hold up the training.
             self.send(error.read(), "application/json", error.code if error.code < 500 else 400)
         except (OSError, ValueError) as error:
+            AWAY["until"] = time.time() + AWAY_SECONDS
             raise Refused(f"The gateway does not answer now: {error}", "BAD_REQUEST")
 
     def answer(self, content: JSON, status: int = 200) -> None:
@@ -642,14 +740,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
 class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
     request_queue_size = 1024
-    allow_reuse_address = False
+    allow_reuse_address = True  # its own port again, after it was killed
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away in the middle is not our fault."""
 
 
 def reached_at() -> str:
-    """The address of this node that the job's other nodes know it by."""
+    """The address of this node that the job's other nodes know it by; empty when there is none."""
     for name in (os.environ.get("SLURMD_NODENAME", ""), socket.getfqdn(), socket.gethostname()):
         try:
             found = [entry[4][0] for entry in socket.getaddrinfo(name, None, socket.AF_INET, socket.SOCK_STREAM)]
@@ -663,36 +761,77 @@ def reached_at() -> str:
             probe.connect(("192.0.2.1", 9))
             return str(probe.getsockname()[0])
         except OSError:
-            return "127.0.0.1"
+            return ""
 
 
-def main() -> None:
-    given = os.environ
+def serve() -> int:
+    """Until the job ends. The port is that of an earlier start in the same job, which its ranks know."""
+    given, parent = os.environ, os.getppid()
     many = int(given.get("tracker_nodes") or 1) > 1
+    host = reached_at() if many else "127.0.0.1"
+    if not host:
+        os.write(2, b"this node has no IPv4 address that the others could reach\n")
+        return HOPELESS
     Handler.token = given["tracker_token"]
     Handler.upstream = given.get("MLFLOW_TRACKING_URI", ""), given.get("MLFLOW_TRACKING_TOKEN", "")
-    store = Handler.store = Store(
-        given["tracker_folder"], given["tracker_run"], given["tracker_name"], given.get("MANTIK_EXPERIMENT_NAME", "")
-    )
-    server = Server(("0.0.0.0" if many else "127.0.0.1", 0), Handler)  # noqa: S104  the token keeps others out
-    ended, parent = threading.Event(), os.getppid()
+    experiment = given.get("MANTIK_EXPERIMENT_NAME", ""), given.get("MANTIK_EXPERIMENT_ID", "")
+    store = Handler.store = Store(given["tracker_folder"], given["tracker_run"], given["tracker_name"], *experiment)
+    ended = threading.Event()
     signal.signal(STOP, lambda *_: ended.set())
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     address = os.path.join(store.folder, "address")
-    with open(address + ".part", "w") as to:
-        to.write("http://{}:{}\n".format(reached_at() if many else "127.0.0.1", server.server_address[1]))
-    os.replace(address + ".part", address)
+    with store.lock:
+        port = int(open(address).read().rsplit(":", 1)[1]) if os.path.exists(address) else 0
+        server = Server(("0.0.0.0" if many else "127.0.0.1", port), Handler)  # noqa: S104  the token keeps others out
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with open(address + ".part", "w") as to:
+            to.write("http://{}:{}\n".format(host, server.server_address[1]))
+        os.replace(address + ".part", address)
+        store.load()
     while not ended.wait(SYNC_SECONDS) and os.getppid() == parent:
-        with store.lock:
-            store.journal.flush()
+        while True:
+            with store.lock:
+                more = store.journal.waits and not store.journal.flush() and store.journal.moves
+            if not more:
+                break
         store.journal.sync()
     # A disk or file system that hangs must not hold up the end of the job.
     threading.Timer(LAST_SECONDS, os._exit, (1,)).start()
     with store.lock:
         store.journal.append({"op": "end", "at": now()})
+        while not store.journal.flush() and store.journal.moves:
+            pass
         store.journal.sync()
         os._exit(0)
 
 
+def main() -> int:
+    """Keeps the endpoint alive: one that is killed, as for want of memory, is started again on its port."""
+    parent = os.getppid()
+    stop = threading.Event()
+    signal.signal(STOP, lambda *_: stop.set())
+    while True:
+        child = os.fork()
+        if child == 0:
+            try:
+                os._exit(serve())
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+        done, told = 0, False
+        while not done:
+            if (stop.wait(0.5) or os.getppid() != parent) and not told:
+                os.kill(child, STOP)
+                told = True
+            if told:
+                time.sleep(0.02)
+            done, status = os.waitpid(child, os.WNOHANG)
+        code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 1
+        if told or code in (0, HOPELESS):
+            return code
+        if not os.path.exists(os.path.join(os.environ["tracker_folder"], "address")):
+            return code  # it never began
+        time.sleep(0.5)
+
+
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

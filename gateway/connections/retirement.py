@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.audit.service import record
@@ -11,11 +11,16 @@ from gateway.db.session import Database
 from gateway.runs.rows import Run
 from gateway.runs.states import LIVE
 from gateway.secrets.vault import Vault
+from gateway.tracking.rows import TrackingJournal
 
 
 async def is_in_use(session: AsyncSession, connection_id: UUID) -> bool:
     """Whether a run of it is live, or still has something to fetch from the site."""
-    busy = or_(Run.state.in_([str(s) for s in LIVE]), Run.due_at.is_not(None), Run.lease_owner.is_not(None))
+    tracked = select(TrackingJournal.run_id).where(
+        TrackingJournal.run_id == Run.id, TrackingJournal.due_at.is_not(None)
+    )
+    waits = or_(Run.due_at.is_not(None), Run.lease_owner.is_not(None), tracked.exists())
+    busy = and_(Run.deleted_at.is_(None), or_(Run.state.in_([str(s) for s in LIVE]), waits))
     statement = select(Run.id).where(Run.connection_id == connection_id, busy).limit(1)
     return (await session.scalars(statement)).one_or_none() is not None
 

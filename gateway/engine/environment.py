@@ -6,14 +6,17 @@ from gateway.sites.rows import Site
 from gateway.tracking.alias import alias
 
 
-def job_environment(settings: Settings, run: Run, site: Site, token: str, experiment: str) -> dict[str, str]:
-    """Names as the published client and MLflow read them."""
+def job_environment(
+    settings: Settings, run: Run, site: Site, token: str, experiment: tuple[str, str]
+) -> dict[str, str]:
+    """Names as the published client and MLflow read them. `experiment`: its name, and MLflow's id or nothing."""
     values = {
         "MANTIK_API_URL": f"{settings.public_url}/api/v1",
         "MANTIK_PROJECT_ID": str(run.project_id),
         "MANTIK_RUN_ID": str(run.id),
         "MANTIK_EXPERIMENT_REPOSITORY_ID": str(run.experiment_repository_id),
-        "MANTIK_EXPERIMENT_NAME": experiment,
+        "MANTIK_EXPERIMENT_NAME": experiment[0],
+        "MANTIK_EXPERIMENT_ID": experiment[1],
         "MANTIK_CODE_REPOSITORY_ID": str(run.code_repository_id),
         **(_files() if site.compute_nodes_reach_gateway == "no" else _tracking(settings, run, token)),
         # MLflow's client would print links to its own pages, which the gateway does not serve.

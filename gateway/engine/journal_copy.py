@@ -6,6 +6,8 @@ carries the id that the job was given, and is searched before it is made.
 """
 
 import json
+import re
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,15 +18,14 @@ from sqlalchemy import update
 from backends.backend import Backend
 from backends.errors import JobNotFound, SiteUnavailable
 from backends.spec import Handle
-from gateway import clock
 from gateway.db.lease import later
 from gateway.engine.parts import Parts
 from gateway.errors import GatewayError, Unavailable
 from gateway.runs.rows import Run
 from gateway.tracking.alias import alias
-from gateway.tracking.client import ARTIFACTS, TrackingRefused
+from gateway.tracking.client import ARTIFACTS, TrackingRefused, TrackingUnavailable
 from gateway.tracking.desk import Answer, Passage
-from gateway.tracking.journal import Batch, Line, Step, lines, steps
+from gateway.tracking.journal import Batch, Line, Step, lines, singly, steps
 from gateway.tracking.proxy import TrackingProxy
 from gateway.tracking.rows import TrackingJournal
 from gateway.tracking.transport import API
@@ -41,8 +42,20 @@ HELD_SECONDS = 90.0
 """How long one gateway has for the next step of a journal before another may."""
 LARGEST_RECIPE = 1 << 20
 """Bytes of a file `MLmodel`, in which ids are changed for MLflow's."""
+MOST_MISSING = 1000
+MOST_TRIES = 8
+"""So often what stands at one place of a journal may fail while MLflow and site are well; then it is left out."""
+TURN_SECONDS, TURN_BYTES = 30.0, 64 << 20
+"""Of one journal, before others have their turn."""
+_ID = re.compile(r"(?:m-)?[0-9a-f]{32}")
+_IDS = re.compile(r"m-[0-9a-f]{32}|[0-9a-f]{32}")
+_KNOWN = ("begin", "end", "call", "file", "dropped")
 _LINKS = {"runs/outputs": ("outputs", "model_outputs"), "runs/log-inputs": ("inputs", "model_inputs")}
 _TAKES_AWAY = ("runs/delete-tag", "logged-models/{}/tags/{}")
+
+
+class Hopeless(Exception):
+    """Nothing of what follows in this journal can be read."""
 
 
 class Overtaken(Exception):
@@ -63,27 +76,54 @@ class JournalCopy:
     caller: Caller
     roots: dict[str, str] = field(default_factory=dict)
     """Where MLflow keeps the files of a run or logged model."""
+    kept_at: float = field(default_factory=time.monotonic)
+    """When it was last made sure that the journal is ours."""
+    new_ids: bool = False
 
     @property
     def own(self) -> str:
         return alias(self.run.id)
 
     async def go_on(self) -> bool:
-        """Do what is new in the journal; whether there is more of it already."""
+        """Do what is new in the journal, for a while; whether there is more of it already.
+
+        Raises Overtaken, Hopeless, and what site and MLflow raise: then all before it is done and noted."""
+        end, read = time.monotonic() + TURN_SECONDS, 0
+        while time.monotonic() < end and read < TURN_BYTES:
+            data = await self._part()
+            await self._do_all(data)
+            read += len(data)
+            if len(data) < PART:
+                return False
+        return True
+
+    async def _part(self) -> bytes:
+        """The next bytes, with a whole line where there is one."""
         limit = PART
         while True:
             data = await self._read(limit)
-            if b"\n" in data or len(data) < limit or limit >= LONGEST_LINE:
-                break
+            if b"\n" in data or len(data) < limit:
+                return data
+            if limit >= LONGEST_LINE:
+                raise Hopeless("its journal holds a line of over 32 MB")
             limit *= 2
-        if len(data) >= LONGEST_LINE and b"\n" not in data:
-            # No line of ours; whatever follows it is.
-            await self._note(self.journal.position + len(data), refusal="a line of over 32 MB")
-            return True
-        for step in steps(lines(data, self.journal.position)):
-            await self._keep()
-            await self._do(step)
-        return len(data) >= limit
+
+    async def _do_all(self, data: bytes) -> None:
+        """Where it failed again and again while all is well, line by line: what cannot be done is left out."""
+        careful = self.journal.failures >= MOST_TRIES and await self.proxy.client.healthy()
+        found = lines(data, self.journal.position)
+        for step in singly(found) if careful else steps(found):
+            await self.keep()
+            try:
+                await self._do(step)
+            except (Unavailable, SiteUnavailable) as error:
+                if not careful:
+                    raise
+                text = error.message if isinstance(error, SiteUnavailable) else error.detail
+                self._refused(f"given up after {MOST_TRIES} tries: {text}")
+                await self._note(step.end)
+                careful = False
+                return
 
     async def _read(self, limit: int) -> bytes:
         try:
@@ -96,31 +136,42 @@ class JournalCopy:
     async def _do(self, step: Step) -> None:
         if step.line is None:
             for run, batch in step.batches.items():
-                await self._add(run, batch)
+                await self._add(run, batch.lines)
             return await self._note(step.end, ended=False)
-        line = step.line
-        if line.op == "call":
-            await self._try(line)
-        elif line.op == "file":
-            await self._send_file(line)
-        elif line.op == "dropped":
-            lost = int(line.content.get("lines") or 1)
-            self._refused(f"{lost} entries had no room on the disk beside the job", lost)
-        await self._note(step.end, ended=line.op == "end")
+        await self._do_line(step.line)
+        await self._note(step.end, ended=step.line.op == "end")
 
-    async def _add(self, run: str, batch: Batch) -> None:
-        """What several lines add to a run; one by one when MLflow refuses one of them."""
-        if len(batch.lines) > 1:
-            body = self._words(batch.body(run))
-            try:
-                await self._call("POST", "runs/log-batch", body)
-                return
-            except Unavailable:
-                raise
-            except GatewayError:
-                pass
-        for line in batch.lines:
-            await self._try(line)
+    async def _do_line(self, line: Line) -> None:
+        if line.op not in _KNOWN:
+            return self._refused("a line of the journal cannot be read")
+        try:
+            if line.op == "call":
+                await self._try(line)
+            elif line.op == "file":
+                await self._send_file(line)
+            elif line.op == "dropped":
+                lost = max(1, min(int(line.content.get("lines") or 1), 10**9))
+                self._refused(f"{lost} entries had no room on the disk beside the job", lost)
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            self._refused(f"{line.content.get('route') or line.op}: {error!r}")
+
+    async def _add(self, run: str, adding: Sequence[Line]) -> None:
+        """What several lines add to a run; halved when MLflow refuses it, until the bad one is found."""
+        await self._keep_sometimes()
+        if len(adding) == 1:
+            return await self._do_line(adding[0])
+        try:
+            return await self._add_together(run, adding)
+        except Unavailable:
+            raise
+        except (GatewayError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            _away(error)
+        half = len(adding) // 2
+        await self._add(run, adding[:half])
+        await self._add(run, adding[half:])
+
+    async def _add_together(self, run: str, adding: Sequence[Line]) -> None:
+        await self._call("POST", "runs/log-batch", self._words(Batch.of(adding).body(run)))
 
     async def _try(self, line: Line) -> None:
         try:
@@ -128,6 +179,7 @@ class JournalCopy:
         except Unavailable:
             raise
         except GatewayError as error:
+            _away(error)
             gone = isinstance(error, TrackingRefused) and error.error_code == "RESOURCE_DOES_NOT_EXIST"
             if not (gone and line.route in _TAKES_AWAY):  # by an earlier try
                 self._refused(f"{line.route}: {error.detail}")
@@ -160,6 +212,8 @@ class JournalCopy:
 
     async def _make(self, line: Line, body: dict[str, Any]) -> None:
         given = str(line.content.get("id"))
+        if not _ID.fullmatch(given) or given == self.own:
+            raise ValueError(f"{given[:40]!r} is no id")
         if given in self.journal.ids:
             return
         tag = {JOURNAL_TAG: given}
@@ -171,7 +225,8 @@ class JournalCopy:
         if there is None:
             answer = json.loads((await self._call("POST", line.route, body, tag)).content)
             there = _id(answer, run=run)
-        self.journal.ids = {**self.journal.ids, given: there}
+        self.journal.ids[given] = there
+        self.new_ids = True
 
     async def _made(self, experiment_id: str, given: str, *, run: bool) -> str | None:
         """What an earlier try made for this id of the job."""
@@ -198,28 +253,29 @@ class JournalCopy:
                 pass
         except JobNotFound:
             # A newer version of it is further on in the journal, or somebody took it away.
-            self.journal.missing = [*self.journal.missing, name]
+            if name not in self.journal.missing and len(self.journal.missing) < MOST_MISSING:
+                self.journal.missing = [*self.journal.missing, name]
             return
         except Unavailable:
             raise
         except GatewayError as error:
+            _away(error)
             self._refused(f"artifact {path}: {error.detail}")
             return
         self.journal.missing = [other for other in self.journal.missing if other != name]
 
     async def _bytes(self, file: str, size: int) -> AsyncIterator[bytes]:
         """Whole, or an error: never fewer bytes than the job said."""
-        await self.backend.stat(self.handle, file)
-        at, noted = 0, clock.now()
+        if (await self.backend.stat(self.handle, file)).size < size:
+            raise SiteUnavailable(f"{file} does not show its {size} bytes.")
+        at = 0
         while at < size:
             data = await self.backend.read(self.handle, file, at, min(CHUNK, size - at))
             if not data:
                 raise SiteUnavailable(f"{file} shows {at} bytes of {size}.")
             yield data
             at += len(data)
-            if (clock.now() - noted).total_seconds() > HELD_SECONDS / 5:
-                await self._keep()
-                noted = clock.now()
+            await self._keep_sometimes()
 
     async def _recipe(self, owner: str, content: bytes) -> bytes:
         """A file `MLmodel` with MLflow's ids and place of the model in it."""
@@ -268,32 +324,35 @@ class JournalCopy:
         return dict(json.loads(self._translated(json.dumps(body))))
 
     def _translated(self, text: str) -> str:
-        for given, there in self.journal.ids.items():
-            text = text.replace(given, there)
-        return text
+        ids = self.journal.ids
+        return _IDS.sub(lambda found: ids.get(found[0], found[0]), text) if ids else text
 
     def _refused(self, text: str, count: int = 1) -> None:
         self.journal.refused += count
         self.journal.first_refusal = self.journal.first_refusal or text[:1000]
 
-    async def _note(self, position: int, *, ended: bool = False, refusal: str | None = None) -> None:
+    async def _note(self, position: int, *, ended: bool = False) -> None:
         """Store how far it came. Raises Overtaken when another was here meanwhile."""
-        if refusal is not None:
-            self._refused(refusal)
         journal = self.journal
         values = {
             "position": position,
-            "ids": journal.ids,
             "missing": journal.missing,
             "refused": journal.refused,
             "first_refusal": journal.first_refusal,
             "ended": ended,
             "failures": 0,
         }
-        await self._keep(**values)
+        if self.new_ids:
+            values["ids"] = dict(journal.ids)
+        await self.keep(**values)
+        self.new_ids = False
         journal.position, journal.ended = position, ended
 
-    async def _keep(self, **values: Any) -> None:
+    async def _keep_sometimes(self) -> None:
+        if time.monotonic() - self.kept_at > HELD_SECONDS / 5:
+            await self.keep()
+
+    async def keep(self, **values: Any) -> None:
         """It stays ours for a while. Raises Overtaken when it is another's."""
         async with self.parts.db.transaction() as session:
             ours = (TrackingJournal.run_id == self.run.id, TrackingJournal.epoch == self.epoch)
@@ -301,6 +360,13 @@ class JournalCopy:
             changed = row.returning(TrackingJournal.run_id).execution_options(synchronize_session=False)
             if await session.scalar(changed) is None:
                 raise Overtaken
+        self.kept_at = time.monotonic()
+
+
+def _away(error: Exception) -> None:
+    """Raises TrackingUnavailable when something between us and MLflow said no, and not MLflow."""
+    if isinstance(error, TrackingRefused) and not error.error_code and error.http_status:
+        raise TrackingUnavailable(error.detail) from error
 
 
 def _id(answer: Mapping[str, Any], *, run: bool) -> str:

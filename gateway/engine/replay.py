@@ -2,8 +2,9 @@
 
 import logging
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,7 +13,7 @@ from backends.errors import BackendError
 from backends.spec import Handle
 from gateway import clock
 from gateway.db.lease import later
-from gateway.engine.journal_copy import HELD_SECONDS, JournalCopy, Overtaken
+from gateway.engine.journal_copy import HELD_SECONDS, Hopeless, JournalCopy, Overtaken
 from gateway.engine.parts import DAY, LOST_AFTER_DAYS, Parts, back_off
 from gateway.errors import GatewayError
 from gateway.runs.moves import clear_conditions, record, set_condition
@@ -24,13 +25,16 @@ from gateway.tracking.rows import TrackingJournal
 from gateway.users.caller import Caller
 
 log = logging.getLogger(__name__)
-AT_ONCE = 4
+AT_ONCE, AT_ONCE_EACH = 16, 4
+"""Journals under work, in all and of one user."""
 PAUSE_SECONDS = 10.0
 """Between two looks at the journal of a job that runs."""
 SOON_SECONDS = 5.0
 """The same, of a job that has ended and whose last line is not there yet."""
 END_SECONDS = 120.0
 """A job that was killed writes no last line: so long after the end it is not waited for any more."""
+NEVER_SECONDS = 60.0
+"""The same for the whole journal: a network file system may not show a new directory for so long."""
 
 
 @dataclass(slots=True)
@@ -41,18 +45,18 @@ class Replay:
     proxy: TrackingProxy
     spawn: Callable[[Awaitable[None]], None]
     """Starts a task that the engine breaks off when it stops."""
-    _busy: int = 0
+    _busy: dict[uuid.UUID, uuid.UUID] = field(default_factory=dict)
+    """Runs under work, and as whom they act."""
 
     async def turn(self) -> None:
         """Begin with the journals that are due, as far as there is room beside those under work."""
-        if self._busy >= AT_ONCE:
-            return
-        for run_id, epoch in await self.claim(AT_ONCE - self._busy):
-            self._busy += 1
-            self.spawn(self.one(run_id, epoch))
+        if len(self._busy) < AT_ONCE:
+            for run_id, epoch in await self.claim(AT_ONCE - len(self._busy)):
+                self.spawn(self.one(run_id, epoch))
 
     async def claim(self, limit: int) -> Sequence[tuple[uuid.UUID, int]]:
         """Runs whose journal is due, ours for a while, each with the number of this claim."""
+        full = [user for user, count in Counter(self._busy.values()).items() if count >= AT_ONCE_EACH]
         async with self.parts.db.transaction() as session:
             just_ended = and_(
                 Run.ended_at >= later(session, -PAUSE_SECONDS),
@@ -60,18 +64,21 @@ class Replay:
                 TrackingJournal.due_at <= later(session, PAUSE_SECONDS),
             )
             rows = await session.execute(
-                select(TrackingJournal.run_id, TrackingJournal.epoch)
+                select(TrackingJournal.run_id, TrackingJournal.epoch, Run.run_as)
                 .join(Run, Run.id == TrackingJournal.run_id)
                 .where(or_(TrackingJournal.due_at <= later(session, 0), just_ended))
                 .where(_ran(), Run.deleted_at.is_(None))
+                .where(TrackingJournal.run_id.not_in(list(self._busy)), Run.run_as.not_in(full))
                 .order_by(TrackingJournal.due_at)
                 .limit(limit)
                 .with_for_update(skip_locked=True, of=TrackingJournal)
             )
-            found = [(row.run_id, row.epoch + 1) for row in rows]
+            claimed = rows.all()
+            found = [(row.run_id, row.epoch + 1) for row in claimed]
             held = update(TrackingJournal).where(TrackingJournal.run_id.in_([run_id for run_id, _ in found]))
             values = {"epoch": TrackingJournal.epoch + 1, "due_at": later(session, HELD_SECONDS)}
             await session.execute(held.values(**values).execution_options(synchronize_session=False))
+        self._busy |= {row.run_id: row.run_as for row in claimed}
         return found
 
     async def one(self, run_id: uuid.UUID, epoch: int) -> None:
@@ -80,6 +87,8 @@ class Replay:
             await self._all(run_id, epoch)
         except Overtaken:
             return
+        except Hopeless as error:
+            await self._give_up(run_id, epoch, str(error))
         except BackendError as error:
             await self._held_up(run_id, epoch, error.message)
         except GatewayError as error:
@@ -88,14 +97,14 @@ class Replay:
             log.exception("what run %s tracked was not copied", run_id)
             await self._held_up(run_id, epoch, "the gateway could not do it; its operator finds why in its log.")
         finally:
-            self._busy -= 1
+            self._busy.pop(run_id, None)
 
     async def _all(self, run_id: uuid.UUID, epoch: int) -> None:
         copy = await self._open(run_id, epoch)
         if copy is None:
             return await self._put_off(run_id, epoch)
-        while await copy.go_on():
-            pass
+        if await copy.go_on():
+            return await self._soon(copy)
         await self._looked(copy)
 
     async def _open(self, run_id: uuid.UUID, epoch: int) -> JournalCopy | None:
@@ -127,7 +136,8 @@ class Replay:
             final, ended_at = State(run.state) in FINAL, run.ended_at
             there = await session.get(Condition, (run.id, ConditionName.COLLECTING)) is not None
             waited = ended_at is not None and (clock.now() - ended_at).total_seconds() > END_SECONDS
-            never = copy.journal.position == 0 and not there
+            late = ended_at is not None and (clock.now() - ended_at).total_seconds() > NEVER_SECONDS
+            never = copy.journal.position == 0 and not there and late
             if not final:
                 await clear_conditions(session, run.id, ConditionName.TRACKING_NOT_COPIED)
                 return await self._due_in(session, run.id, copy.epoch, PAUSE_SECONDS)
@@ -139,6 +149,17 @@ class Replay:
             elif copy.journal.position:
                 record(session, run.id, "tracking", "What the job tracked beside itself stands in MLflow.")
             await self._due_in(session, run.id, copy.epoch, None)
+
+    async def _soon(self, copy: JournalCopy) -> None:
+        """There is more, and others have their turn first."""
+        async with self.parts.db.transaction() as session:
+            await self._due_in(session, copy.run.id, copy.epoch, 0)
+
+    async def _give_up(self, run_id: uuid.UUID, epoch: int, text: str) -> None:
+        async with self.parts.db.transaction() as session:
+            await clear_conditions(session, run_id, ConditionName.TRACKING_NOT_COPIED)
+            await set_condition(session, run_id, ConditionName.TRACKING_INCOMPLETE, f"It was given up: {text}")
+            await self._due_in(session, run_id, epoch, None)
 
     async def _held_up(self, run_id: uuid.UUID, epoch: int, text: str) -> None:
         """Try again later; a run that has ended, or whose copy waits for long, shows why."""
@@ -199,6 +220,8 @@ def _incomplete(journal: TrackingJournal) -> str:
     parts = []
     if journal.refused:
         parts.append(f"{journal.refused} entries were refused, the first: {journal.first_refusal}")
+    if journal.position and not journal.ended:
+        parts.append("the job was killed before it wrote its last line, so that its last entries may be missing")
     if journal.missing:
         names = ", ".join(name.partition("/")[2] for name in journal.missing[:3])
         parts.append(f"{len(journal.missing)} files were gone: {names}")

@@ -51,13 +51,13 @@ class Submission:
         await self._onward.aclose()
         await self._experiment.aclose()
 
-    async def _experiments(self, ids: Sequence[uuid.UUID]) -> list[str]:
-        """The names of experiment repositories, which jobs know them by."""
-        rows = select(ExperimentRepository.id, ExperimentRepository.name)
+    async def _experiments(self, ids: Sequence[uuid.UUID]) -> list[tuple[str, str]]:
+        """Name of each experiment repository, and MLflow's id of it as far as that is known."""
+        columns = (ExperimentRepository.name, ExperimentRepository.mlflow_experiment_id)
         async with self.parts.db.reading() as session:
-            found = await session.execute(rows.where(ExperimentRepository.id.in_(set(ids))))
-            names = {row.id: row.name for row in found}
-        return [names.get(one, "") for one in ids]
+            rows = select(ExperimentRepository.id, *columns).where(ExperimentRepository.id.in_(set(ids)))
+            known = {row.id: (row.name, row.mlflow_experiment_id or "") for row in await session.execute(rows)}
+        return [known.get(one, ("", "")) for one in ids]
 
     async def created(self, run: Run, lease: RunLease) -> float | None:
         """Plan and fix the manifest; nothing has gone to the site yet."""

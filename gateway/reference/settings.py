@@ -45,6 +45,7 @@ JOB = {
     "MANTIK_PROJECT_ID": "Its project.",
     "MANTIK_EXPERIMENT_REPOSITORY_ID": "Its experiment repository.",
     "MANTIK_EXPERIMENT_NAME": "The name of that.",
+    "MANTIK_EXPERIMENT_ID": "MLflow's id of that; empty while MLflow has not made it.",
     "MANTIK_CODE_REPOSITORY_ID": "Its code repository.",
     "MANTIK_COMPUTE_BUDGET_ACCOUNT": "The account that is billed; not set when the run names none.",
     "MANTIK_GIT_REF": "The commit of the code.",

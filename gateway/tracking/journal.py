@@ -11,6 +11,7 @@ from typing import Any
 
 MOST_ALL, MOST_METRICS, MOST_PARAMS, MOST_TAGS = 1000, 1000, 100, 100
 """Of one batch, as MLflow takes it."""
+_ALSO = {"modelId": "model_id", "datasetName": "dataset_name", "datasetDigest": "dataset_digest"}
 _METRIC = ("key", "value", "timestamp", "step", "model_id", "dataset_name", "dataset_digest")
 _PLAIN = frozenset({"runs/log-metric", "runs/log-batch", "runs/log-parameter", "runs/set-tag"})
 
@@ -48,6 +49,14 @@ class Batch:
     params: dict[str, dict[str, Any]] = field(default_factory=dict)
     tags: dict[str, dict[str, Any]] = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, lines: Iterable[Line]) -> "Batch":
+        """Of lines that fit together."""
+        batch = cls()
+        for line in lines:
+            batch.takes(line)
+        return batch
 
     def takes(self, line: Line) -> bool:
         """Whether there is room for what a line adds; then it is in."""
@@ -89,7 +98,7 @@ def lines(data: bytes, offset: int) -> Iterator[Line]:
         offset += len(raw)
         try:
             content = json.loads(raw)
-        except ValueError:
+        except (ValueError, RecursionError):
             content = None
         yield Line(content if isinstance(content, dict) else {}, offset)
 
@@ -115,6 +124,11 @@ def steps(found: Iterable[Line]) -> Iterator[Step]:
         yield Step(end, batches)
 
 
+def singly(found: Iterable[Line]) -> Iterator[Step]:
+    """Each line by itself: what one of them breaks is that one."""
+    return (Step(line.end, line=line) for line in found)
+
+
 def _added(line: Line) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
     body = line.body
     if line.route == "runs/log-batch":
@@ -127,4 +141,5 @@ def _added(line: Line) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list
 
 
 def _metric(body: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: body[name] for name in _METRIC if name in body}
+    plain = {_ALSO.get(name, name): value for name, value in body.items()}
+    return {name: plain[name] for name in _METRIC if name in plain}

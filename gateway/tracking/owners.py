@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.errors import NotFound
-from gateway.tracking.client import TrackingClient, TrackingRefused
+from gateway.tracking.client import TrackingClient, TrackingRefused, TrackingUnavailable
 from gateway.tracking.message import PARENT_TAG, Address, Kind
 
 MOST_KEPT = 50_000
@@ -54,7 +54,9 @@ class Owners:
             return known
         try:
             found = await (self._run(address.id) if address.kind is Kind.RUN else self._model(address.id))
-        except TrackingRefused:
+        except TrackingRefused as error:
+            if not error.error_code:  # something on the way said so, and not MLflow
+                raise TrackingUnavailable(error.detail) from error
             raise absent(address) from None
         self._kept[address] = found
         if len(self._kept) > MOST_KEPT:

@@ -70,7 +70,7 @@ def test_every_variable_of_a_job_is_documented() -> None:
     )
     sites = [SimpleNamespace(compute_nodes_reach_gateway=reach) for reach in ("direct", "no")]
     given = {
-        n for site in sites for n in job_environment(cast(Any, gateway), cast(Any, run), cast(Any, site), "token", "x")
+        n for site in sites for n in job_environment(cast(Any, gateway), cast(Any, run), cast(Any, site), "token", ("x", ""))
     }
     script = (ROOT / "backends/job_script/job.sh.jinja").read_text()
     exported = [line.strip() for line in script.splitlines() if line.strip().startswith("export ")]

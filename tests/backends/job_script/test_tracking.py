@@ -122,12 +122,19 @@ def test_without_python_the_job_runs_and_says_where_tracking_goes(tmp_path: Path
 def test_a_proxy_of_the_site_is_not_asked(tmp_path: Path) -> None:
     job = Attempt(tmp_path, tracking("echo $NO_PROXY; echo $no_proxy"), {"NO_PROXY": "intern"})
     assert job.to_end() == 0
-    assert job.log.splitlines() == ["127.0.0.1,intern", "127.0.0.1"]
+    assert job.log.splitlines() == ["127.0.0.1,intern"] * 2
+    config = {"Variables": {"http_proxy": "http://proxy:1", "no_proxy": ".site"}}
+    wanted = replace(request("echo $NO_PROXY; echo $no_proxy", config), local_tracking=True)
+    job = Attempt(tmp_path / "later", wanted)
+    assert job.to_end() == 0
+    assert job.log.splitlines() == ["127.0.0.1,.site"] * 2
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> tracking_endpoint.Store:
-    return tracking_endpoint.Store(str(tmp_path / "tracking"), OWN, "a run", "main")
+    store = tracking_endpoint.Store(str(tmp_path / "tracking"), OWN, "a run", "main")
+    store.load()
+    return store
 
 
 def log(store: tracking_endpoint.Store, key: str) -> None:
@@ -148,7 +155,8 @@ def test_a_full_disk_holds_lines_back_and_counts_what_has_no_room(
     for _ in range(5):
         log(store, "no room")
     full = False
-    assert store.journal.flush()
+    while not store.journal.flush():
+        pass
     log(store, "later")
     lines = list(store.journal.lines())
     assert [line["body"]["key"] for line in lines if line["op"] == "call"] == ["held back", "no room", "later"]
@@ -198,6 +206,7 @@ def test_only_the_job_may_ask(store: tracking_endpoint.Store) -> None:
         ("runs/set-tag", {"run_id": OWN, "key": "mantik.jobId", "value": "x"}, 403, "the gateway's own"),
         ("runs/delete-tag", {"run_id": OWN, "key": "none"}, 404, "No tag"),
         ("logged-models", {"name": "m"}, 403, "source_run_id"),
+        ("runs/log-metric", {"run_id": OWN, "key": "acc@1", "value": 1}, 400, "Names may only contain"),
         ("runs/log-metric", {"run_id": "f" * 32, "key": "k", "value": 1}, 400, "cannot ask the gateway"),
     ],
 )
@@ -221,6 +230,8 @@ def test_files_come_whole_and_in_chunks_too(store: tracking_endpoint.Store, cont
         assert listed == [{"path": "a/b.bin", "is_dir": False, "file_size": len(content)}]
         for wrong in (f"0/{OWN}/artifacts/../x", f"0/{'f' * 32}/artifacts/x", "x"):
             assert served.http.put(f"/api/2.0/mlflow-artifacts/artifacts/{wrong}", content=b"x").status_code == 403
+        for taken in ("a", "a/b.bin/c", "mantik/job.sh", "x" * 300):
+            assert served.http.put(f"{place[:-7]}{taken}", content=b"x").status_code in (400, 403)
     assert len(list(Path(store.folder, "files").iterdir())) == 1
 
 
@@ -238,6 +249,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(store: tracking_endpoint.Store
 
 def test_what_the_job_did_not_make_is_asked_of_the_gateway(store: tracking_endpoint.Store, tmp_path: Path) -> None:
     other = tracking_endpoint.Store(str(tmp_path / "gateway"), "f" * 32, "another run", "main")
+    other.load()
     with Served(other) as gateway, Served(store, (str(gateway.http.base_url), "t")) as served:
         ask = {"run_id": "f" * 32}
         found = served.http.get("/api/2.0/mlflow/runs/get", params=ask).json()
@@ -256,6 +268,55 @@ def test_many_at_once_lose_nothing(store: tracking_endpoint.Store) -> None:
         answers = list(ranks.map(tag, range(400)))
     assert set(answers) == {200}
     assert len([line for line in store.journal.lines() if line["op"] == "call"]) == 400
+
+
+def test_an_endpoint_that_is_killed_is_back_on_its_port(tmp_path: Path) -> None:
+    text = (
+        "import signal, time\n"
+        "ask('runs/log-parameter', dict(key='lr', value='1'))\n"
+        "own = os.getpgid(0)\n"
+        "for pid in filter(str.isdigit, os.listdir('/proc')):\n"
+        "    try: words, stat = open(f'/proc/{pid}/environ').read(), open(f'/proc/{pid}/stat').read().split()\n"
+        "    except OSError: continue\n"
+        "    if f'tracker_folder={sys.argv[1]}' in words and open(f'/proc/{stat[3]}/comm').read() == 'python3\\n':\n"
+        "        os.kill(int(pid), signal.SIGKILL)\n"
+        "for n in range(100):\n"
+        "    try: ask('runs/log-parameter', dict(key='lr', value='1')); print('back'); break\n"
+        "    except OSError: time.sleep(0.2)\n"
+    )
+    job = Attempt(tmp_path, tracking(f"{program(tmp_path, text)} {tmp_path}/run-1/1/tracking"))
+    assert job.to_end() == 0, job.log
+    assert job.log == "back\n"
+    assert [line["op"] for line in journal(job)] == ["begin", "call", "begin", "call", "end"]
+
+
+def test_a_disk_that_is_full_only_at_fsync_ends_nothing(
+    store: tracking_endpoint.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(fd: int) -> None:
+        raise OSError(122, "Disk quota exceeded")
+
+    with monkeypatch.context() as quota:
+        quota.setattr(tracking_endpoint.os, "fsync", full)
+        log(store, "k")
+        store.journal.sync()
+    assert store.journal._dirty
+    store.journal.sync()
+    assert not store.journal._dirty
+
+
+def test_what_a_crash_left_in_the_journal_is_passed_over(tmp_path: Path) -> None:
+    folder = tmp_path / "tracking"
+    first = tracking_endpoint.Store(str(folder), OWN, "a run", "main")
+    first.load()
+    log(first, "k")
+    with (folder / "journal").open("ab") as journal:
+        journal.write(b"\0" * 100 + b"\n")
+        journal.write(b'{"op":"call","method":"POST","route":"runs/log-metric","body":{"run_id":"of nobody"}}\n[]\n')
+    log(first, "l")
+    again = tracking_endpoint.Store(str(folder), OWN, "a run", "main")
+    again.load()
+    assert {m["key"] for m in again.ask("runs/get", {"run_id": OWN}, None)["run"]["data"]["metrics"]} == {"k", "l"}
 
 
 def test_it_ends_when_its_script_was_killed(tmp_path: Path) -> None:

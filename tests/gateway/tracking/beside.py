@@ -79,7 +79,7 @@ class Bench:
             session.add(site)
             await session.flush()
             connection = Connection(
-                owner_id=home.user.id, site_id=site.id, name="c", provider="Fake", auth_method="None"
+                owner_id=home.user.id, site_id=site.id, name=site.name, provider="Fake", auth_method="None"
             )
             session.add(connection)
         run = await add_run(db, home, connection_id=connection.id, site_id=site.id)

@@ -16,6 +16,7 @@ from sqlalchemy import select, update
 
 from backends.errors import SiteUnavailable
 from gateway import clock
+from gateway.connections.retirement import is_in_use
 from gateway.db.lease import later
 from gateway.runs.rows import Condition, Run
 from gateway.tracking.alias import alias
@@ -244,12 +245,122 @@ async def test_what_mlflow_refuses_is_told_and_stops_nothing_else(house: House, 
     bench.site.runs[str(bench.run.id)].write("1/tracking/journal", data)
     await bench.ended()
     journal = await bench.look()
-    assert (journal.position, journal.due_at, journal.refused) == (len(data), None, 7)
+    assert (journal.position, journal.due_at, journal.refused) == (len(data), None, 8)
     (run,) = await all_runs(house.client, house.a.experiment_id)
     assert {m["key"] for m in run["data"]["metrics"]} == {"good", "late"}
     shown = (await conditions(bench))["TRACKING_INCOMPLETE"]
-    assert shown.startswith("7 entries were refused, the first: runs/log-metric: ")
+    assert shown.startswith("8 entries were refused, the first: runs/log-metric: ")
     assert shown.endswith("; 1 files were gone: lost.txt")
+
+
+async def test_a_journal_cannot_make_texts_grow(house: House, bench: Bench) -> None:
+    made = b"".join(
+        entry("runs/create", {"experiment_id": "0", "start_time": 1}, id=digit) for digit in "0123456789abcdef"
+    )
+    told = entry("runs/log-metric", {"run_id": alias(bench.run.id), "key": "k", "value": 1, "timestamp": 1})
+    bench.site.runs[str(bench.run.id)].write("1/tracking/journal", made + entry("runs/create", {}, id="") + told)
+    journal = await bench.look()
+    assert (journal.refused, journal.ids) == (17, {})
+    (run,) = await all_runs(house.client, house.a.experiment_id)
+    assert [m["key"] for m in run["data"]["metrics"]] == ["k"]
+
+
+async def test_a_long_step_keeps_its_claim(house: House, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One refused line makes a batch go in halves; meanwhile nobody else takes the journal."""
+    own = alias(bench.run.id)
+    lines = [entry("runs/log-metric", {"run_id": own, "key": f"k{n}", "value": n, "timestamp": 1}) for n in range(60)]
+    lines[30] = entry("runs/log-metric", {"run_id": own, "key": "acc@1", "value": 1, "timestamp": 1})
+    bench.site.runs[str(bench.run.id)].write("1/tracking/journal", b"".join(lines))
+    monkeypatch.setattr("gateway.engine.journal_copy.HELD_SECONDS", 0.05)
+    monkeypatch.setattr("gateway.engine.replay.HELD_SECONDS", 0.05)
+    taken, claim = [], bench.replay.claim
+
+    async def meanwhile() -> None:
+        while not taken:
+            taken.extend(await claim(5))
+            await asyncio.sleep(0.01)
+
+    (first,) = await claim(1)
+    other = asyncio.create_task(meanwhile())
+    await bench.replay.one(*first)
+    assert taken == []
+    other.cancel()
+    assert (await bench.look()).refused == 1
+    (run,) = await all_runs(house.client, house.a.experiment_id)
+    assert len(run["data"]["metrics"]) == 59
+
+
+async def test_something_between_us_and_mlflow_refuses_nothing_for_good(
+    house: House, bench: Bench, seen: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.ended()
+    with monkeypatch.context() as ingress:
+
+        async def backend(request: httpx.Request, **options: Any) -> httpx.Response:
+            return httpx.Response(404, text="default backend - 404", request=request)
+
+        ingress.setattr(house.client._http, "send", backend)
+        journal = await bench.look()
+        assert (journal.refused, journal.failures, journal.due_at is None) == (0, 1, False)
+    assert (await bench.look()).due_at is None
+    await assert_all_there(house, bench, seen)
+
+
+async def test_what_never_works_is_left_out_after_some_tries(house: House, bench: Bench) -> None:
+    own = alias(bench.run.id)
+    short = {"op": "file", "of": own, "path": "short.txt", "file": "short", "size": 30}
+    metrics = [entry("runs/log-metric", {"run_id": own, "key": f"k{n}", "value": n, "timestamp": 1}) for n in range(3)]
+    odd = [
+        entry("runs/log-model", {"run_id": own, "model_json": "[]"}),
+        entry("runs/log-inputs", {"run_id": own, "models": ["abc"]}),
+        b'{"op":"dropped","lines":"x"}\n',
+        b'{"op":"file","of":[],"path":3,"size":"x"}\n',
+        b'{"op":"call","method":"POST","route":"runs/log-batch","body":{"run_id":"'
+        + own.encode()
+        + b'","metrics":[3]}}\n',
+        b"[" * 100_000 + b"\n",
+    ]
+    data = metrics[0] + json.dumps(short).encode() + b"\n" + metrics[1] + b"".join(odd) + metrics[2] + b'{"op":"end"}\n'
+    files = bench.site.runs[str(bench.run.id)]
+    files.write("1/tracking/files/short", b"too few")
+    files.write("1/tracking/journal", data)
+    await bench.ended()
+    for _ in range(40):
+        if (journal := await bench.look()).due_at is None:
+            break
+    assert (journal.due_at, journal.position) == (None, len(data))
+    (run,) = await all_runs(house.client, house.a.experiment_id)
+    assert {m["key"] for m in run["data"]["metrics"]} == {"k0", "k1", "k2"}
+    assert "given up after 8 tries: tracking/files/short" in (await conditions(bench))["TRACKING_INCOMPLETE"]
+
+
+async def test_a_journal_that_is_no_journal_is_given_up(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.engine.journal_copy.PART", 1000)
+    monkeypatch.setattr("gateway.engine.journal_copy.LONGEST_LINE", 4000)
+    bench.site.runs[str(bench.run.id)].write("1/tracking/journal", b"\0" * 10_000)
+    assert (await bench.look()).due_at is None
+    told = await conditions(bench)
+    assert told == {"TRACKING_INCOMPLETE": "It was given up: its journal holds a line of over 32 MB"}
+
+
+async def test_one_user_leaves_places_for_the_others(house: House, bench: Bench) -> None:
+    others = [await Bench.of(house.db, house.client, house.a) for _ in range(5)]
+    last = await Bench.of(house.db, house.client, house.b)
+    for _ in range(6):
+        await bench.replay.claim(1)
+    claimed = set(bench.replay._busy)
+    assert last.run.id in claimed
+    assert len(claimed & {one.run.id for one in [bench, *others]}) == 4
+
+
+async def test_a_connection_with_a_journal_to_copy_is_in_use(bench: Bench) -> None:
+    await bench.ended()
+    assert bench.run.connection_id is not None
+    async with bench.db.reading() as session:
+        assert await is_in_use(session, bench.run.connection_id)
+    async with bench.db.transaction() as session:
+        await session.execute(update(TrackingJournal).values(due_at=None))
+        assert not await is_in_use(session, bench.run.connection_id)
 
 
 async def test_a_job_that_was_killed_is_waited_for_a_while(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,13 +371,16 @@ async def test_a_job_that_was_killed_is_waited_for_a_while(bench: Bench, monkeyp
     monkeypatch.setattr("gateway.engine.replay.END_SECONDS", -1.0)
     journal = await bench.look()
     assert (journal.due_at, journal.position) == (None, len(line))
+    assert "killed before it wrote its last line" in (await conditions(bench))["TRACKING_INCOMPLETE"]
 
 
-async def test_a_job_without_a_journal_is_done_at_its_end(bench: Bench) -> None:
+async def test_a_job_without_a_journal_is_done_after_its_end(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its script found no python3, and tracking went over HTTP."""
     bench.site.runs[str(bench.run.id)].write("1/mantik.log", b"")
     assert (await bench.look()).due_at is not None
     await bench.ended()
+    assert (await bench.look()).due_at is not None  # a network file system shows it late
+    monkeypatch.setattr("gateway.engine.replay.NEVER_SECONDS", -1.0)
     assert (await bench.look()).due_at is None
     assert await conditions(bench) == {}
 
