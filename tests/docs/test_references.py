@@ -69,9 +69,8 @@ def test_every_variable_of_a_job_is_documented() -> None:
         compute_budget_account="set",
     )
     sites = [SimpleNamespace(compute_nodes_reach_gateway=reach) for reach in ("direct", "no")]
-    given = {
-        n for site in sites for n in job_environment(cast(Any, gateway), cast(Any, run), cast(Any, site), "token", ("x", ""))
-    }
+    about: Any = (gateway, run)
+    given = {n for site in sites for n in job_environment(*about, cast(Any, site), "token", ("x", ""))}
     script = (ROOT / "backends/job_script/job.sh.jinja").read_text()
     exported = [line.strip() for line in script.splitlines() if line.strip().startswith("export ")]
     given |= {n for line in exported for n in re.findall(r"(?:^export| ) ?([A-Z][A-Z_]+)=", line)}
