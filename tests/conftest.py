@@ -40,7 +40,8 @@ async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncI
     server = request.getfixturevalue("postgres_url")
     name = f"mantik_{uuid.uuid4().hex}"
     await _make_template(server)
-    await _command(server, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    # The files are copied: eight times as fast as through the log of PostgreSQL.
+    await _command(server, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
     yield _on(server, name)
     await _command(server, f"DROP DATABASE {name} WITH (FORCE)")
 
