@@ -56,6 +56,10 @@ class Replay:
 
     async def claim(self, limit: int) -> Sequence[tuple[uuid.UUID, int]]:
         """Runs whose journal is due, ours for a while, each with the number of this claim."""
+        async with self.parts.db.reading() as session:  # costs no writer's lock while there is nothing to do
+            soon = TrackingJournal.due_at <= later(session, PAUSE_SECONDS)
+            if await session.scalar(select(TrackingJournal.run_id).where(soon).limit(1)) is None:
+                return []
         full = [user for user, count in Counter(self._busy.values()).items() if count >= AT_ONCE_EACH]
         async with self.parts.db.transaction() as session:
             just_ended = and_(
