@@ -171,7 +171,10 @@ class JournalCopy:
         await self._add(run, adding[half:])
 
     async def _add_together(self, run: str, adding: Sequence[Line]) -> None:
-        await self._call("POST", "runs/log-batch", self._words(Batch.of(adding).body(run)))
+        body = Batch.of(adding).body(run)
+        if self.journal.ids:
+            body = self._words(body)
+        await self.proxy.add(self.caller, body.pop("run_id"), body)
 
     async def _try(self, line: Line) -> None:
         try:

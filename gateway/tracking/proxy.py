@@ -1,6 +1,7 @@
 """The proxy to MLflow, without HTTP: denied unless the table lets it through."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from gateway.db.session import Database
 from gateway.errors import Forbidden
@@ -8,7 +9,7 @@ from gateway.tracking import artifacts, named, refused, registered, routes, sear
 from gateway.tracking.alias import alias, stands_in, translated
 from gateway.tracking.client import TrackingClient
 from gateway.tracking.desk import Answer, Asked, Desk, Pairs, Passage
-from gateway.tracking.message import parse_body, refuse_reserved_tags, without_copied_tags
+from gateway.tracking.message import Kind, address, parse_body, refuse_reserved_tags, without_copied_tags
 from gateway.tracking.routes import Rule
 from gateway.tracking.scopes import Reach
 from gateway.tracking.standing import OwnRun
@@ -16,6 +17,7 @@ from gateway.users.caller import Caller
 
 PATIENCE = 30.0
 """Seconds for one call of a user to MLflow; bytes of artifacts have no end but may not stand still."""
+LOG_BATCH = "api/2.0/mlflow/runs/log-batch"
 PATH_FIELDS = ("path", "artifact_directory_path", "artifact_file_path")
 
 RULES: Mapping[Rule, Callable[[Desk, Asked], Awaitable[Answer | Passage]]] = {
@@ -45,6 +47,20 @@ class TrackingProxy:
         """The run behind a run token, which is made in MLflow if it is not there yet."""
         await self._desk.gate.mlflow_run(caller)
         return await self._desk.gate.own_run(caller)
+
+    async def add(self, caller: Caller, run: str, body: Mapping[str, Any]) -> None:
+        """As `handle` for `runs/log-batch` with a run token, for a body of our own making: the run beside it, and in it
+        nothing that names things but the `model_id` of metrics."""
+        match = routes.find("POST", LOG_BATCH)
+        assert match is not None  # noqa: S101  it stands in the table
+        refuse_reserved_tags(LOG_BATCH, body)
+        gate = self._desk.gate
+        own = caller.run_id is not None and run == alias(caller.run_id)
+        run_id = await gate.mlflow_run(caller) if own else run
+        models = {metric["model_id"] for metric in body.get("metrics", ()) if metric.get("model_id")}
+        named = [address(Kind.RUN, run_id), *(address(Kind.LOGGED_MODEL, model) for model in models)]
+        await gate.admit(caller, match.route, named)
+        await self._desk.call(Asked(caller, match, [], {}), {**body, "run_id": run_id})
 
     async def handle(
         self,
