@@ -113,7 +113,7 @@ class JournalCopy:
         careful = self.journal.failures >= MOST_TRIES and await self.proxy.client.healthy()
         found = lines(data, self.journal.position)
         for step in singly(found) if careful else steps(found):
-            await self.keep()
+            await self._keep_sometimes()
             try:
                 await self._do(step)
             except (Unavailable, SiteUnavailable) as error:
@@ -136,7 +136,7 @@ class JournalCopy:
     async def _do(self, step: Step) -> None:
         if step.line is None:
             for run, batch in step.batches.items():
-                await self._add(run, batch.lines)
+                await self._add(run, batch)
             return await self._note(step.end, ended=False)
         await self._do_line(step.line)
         await self._note(step.end, ended=step.line.op == "end")
@@ -155,23 +155,23 @@ class JournalCopy:
         except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             self._refused(f"{line.content.get('route') or line.op}: {error!r}")
 
-    async def _add(self, run: str, adding: Sequence[Line]) -> None:
+    async def _add(self, run: str, batch: Batch) -> None:
         """What several lines add to a run; halved when MLflow refuses it, until the bad one is found."""
         await self._keep_sometimes()
-        if len(adding) == 1:
-            return await self._do_line(adding[0])
+        if len(batch.lines) == 1:
+            return await self._do_line(batch.lines[0])
         try:
-            return await self._add_together(run, adding)
+            return await self._add_together(run, batch)
         except Unavailable:
             raise
         except (GatewayError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             _away(error)
-        half = len(adding) // 2
-        await self._add(run, adding[:half])
-        await self._add(run, adding[half:])
+        half = len(batch.lines) // 2
+        for part in (batch.lines[:half], batch.lines[half:]):
+            await self._add(run, Batch.of(part))
 
-    async def _add_together(self, run: str, adding: Sequence[Line]) -> None:
-        body = Batch.of(adding).body(run)
+    async def _add_together(self, run: str, batch: Batch) -> None:
+        body = batch.body(run)
         if self.journal.ids:
             body = self._words(body)
         await self.proxy.add(self.caller, body.pop("run_id"), body)
@@ -352,7 +352,8 @@ class JournalCopy:
         journal.position, journal.ended = position, ended
 
     async def _keep_sometimes(self) -> None:
-        if time.monotonic() - self.kept_at > HELD_SECONDS / 5:
+        """Every note makes sure of it too."""
+        if time.monotonic() - self.kept_at > min(1.0, HELD_SECONDS / 5):
             await self.keep()
 
     async def keep(self, **values: Any) -> None:

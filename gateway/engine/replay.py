@@ -161,9 +161,12 @@ class Replay:
 
     async def _give_up(self, run_id: uuid.UUID, epoch: int, text: str) -> None:
         async with self.parts.db.transaction() as session:
-            await clear_conditions(session, run_id, ConditionName.TRACKING_NOT_COPIED)
-            await set_condition(session, run_id, ConditionName.TRACKING_INCOMPLETE, f"It was given up: {text}")
-            await self._due_in(session, run_id, epoch, None)
+            await self._given_up(session, run_id, epoch, text)
+
+    async def _given_up(self, session: AsyncSession, run_id: uuid.UUID, epoch: int, text: str) -> None:
+        await clear_conditions(session, run_id, ConditionName.TRACKING_NOT_COPIED)
+        await set_condition(session, run_id, ConditionName.TRACKING_INCOMPLETE, f"It was given up: {text}")
+        await self._due_in(session, run_id, epoch, None)
 
     async def _held_up(self, run_id: uuid.UUID, epoch: int, text: str) -> None:
         """Try again later; a run that has ended, or whose copy waits for long, shows why."""
@@ -174,9 +177,7 @@ class Replay:
                 return
             journal.failures += 1
             if await self._too_late(session, run):
-                await clear_conditions(session, run_id, ConditionName.TRACKING_NOT_COPIED)
-                await set_condition(session, run_id, ConditionName.TRACKING_INCOMPLETE, f"It was given up: {text}")
-                return await self._due_in(session, run_id, epoch, None)
+                return await self._given_up(session, run_id, epoch, text)
             if State(run.state) in FINAL or journal.failures > 2:
                 await set_condition(session, run_id, ConditionName.TRACKING_NOT_COPIED, f"It is tried again: {text}")
             await self._due_in(session, run_id, epoch, back_off(journal.failures, 2.0, 120.0))

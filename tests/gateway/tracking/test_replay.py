@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 import sys
+import time
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -271,20 +272,30 @@ async def test_a_long_step_keeps_its_claim(house: House, bench: Bench, monkeypat
     lines = [entry("runs/log-metric", {"run_id": own, "key": f"k{n}", "value": n, "timestamp": 1}) for n in range(60)]
     lines[30] = entry("runs/log-metric", {"run_id": own, "key": "acc@1", "value": 1, "timestamp": 1})
     bench.site.runs[str(bench.run.id)].write("1/tracking/journal", b"".join(lines))
-    monkeypatch.setattr("gateway.engine.journal_copy.HELD_SECONDS", 0.05)
-    monkeypatch.setattr("gateway.engine.replay.HELD_SECONDS", 0.05)
-    taken, claim = [], bench.replay.claim
+    monkeypatch.setattr("gateway.engine.journal_copy.HELD_SECONDS", 1.0)
+    monkeypatch.setattr("gateway.engine.replay.HELD_SECONDS", 1.0)
+    taken: list[Any] = []
+    claim = Bench(house.db, house.client, bench.run).replay.claim
+    send = house.client.send
+
+    async def slowly(*arguments: Any, **named: Any) -> Any:
+        await asyncio.sleep(0.2)
+        return await send(*arguments, **named)
+
+    monkeypatch.setattr(house.client, "send", slowly)
 
     async def meanwhile() -> None:
         while not taken:
             taken.extend(await claim(5))
             await asyncio.sleep(0.01)
 
-    (first,) = await claim(1)
+    (first,) = await bench.replay.claim(1)
+    began = time.monotonic()
     other = asyncio.create_task(meanwhile())
     await bench.replay.one(*first)
-    assert taken == []
+    assert time.monotonic() - began > 1.5
     other.cancel()
+    assert taken == []
     assert (await bench.look()).refused == 1
     (run,) = await all_runs(house.client, house.a.experiment_id)
     assert len(run["data"]["metrics"]) == 59
