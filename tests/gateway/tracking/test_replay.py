@@ -4,10 +4,10 @@ import asyncio
 import json
 import shutil
 import sys
-import time
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -19,6 +19,7 @@ from backends.errors import SiteUnavailable
 from gateway import clock
 from gateway.connections.retirement import is_in_use
 from gateway.db.lease import later
+from gateway.engine.journal_copy import HELD_SECONDS
 from gateway.runs.rows import Condition, Run
 from gateway.tracking.alias import alias
 from gateway.tracking.client import TrackingClient, TrackingUnavailable
@@ -272,29 +273,25 @@ async def test_a_long_step_keeps_its_claim(house: House, bench: Bench, monkeypat
     lines = [entry("runs/log-metric", {"run_id": own, "key": f"k{n}", "value": n, "timestamp": 1}) for n in range(60)]
     lines[30] = entry("runs/log-metric", {"run_id": own, "key": "acc@1", "value": 1, "timestamp": 1})
     bench.site.runs[str(bench.run.id)].write("1/tracking/journal", b"".join(lines))
-    monkeypatch.setattr("gateway.engine.journal_copy.HELD_SECONDS", 1.0)
-    monkeypatch.setattr("gateway.engine.replay.HELD_SECONDS", 1.0)
+    clock = SimpleNamespace(passed=0.0)
+    monkeypatch.setattr("gateway.engine.journal_copy.time", SimpleNamespace(monotonic=lambda: clock.passed))
     taken: list[Any] = []
     claim = Bench(house.db, house.client, bench.run).replay.claim
     send = house.client.send
 
     async def slowly(*arguments: Any, **named: Any) -> Any:
-        await asyncio.sleep(0.2)
+        clock.passed += HELD_SECONDS / 6
+        async with house.db.transaction() as session:
+            row = await session.get_one(TrackingJournal, bench.run.id)
+            assert row.due_at is not None
+            row.due_at -= timedelta(seconds=HELD_SECONDS / 6)
+        taken.extend(await claim(5))
         return await send(*arguments, **named)
 
     monkeypatch.setattr(house.client, "send", slowly)
-
-    async def meanwhile() -> None:
-        while not taken:
-            taken.extend(await claim(5))
-            await asyncio.sleep(0.01)
-
     (first,) = await bench.replay.claim(1)
-    began = time.monotonic()
-    other = asyncio.create_task(meanwhile())
     await bench.replay.one(*first)
-    assert time.monotonic() - began > 1.5
-    other.cancel()
+    assert clock.passed > 2 * HELD_SECONDS
     assert taken == []
     assert (await bench.look()).refused == 1
     (run,) = await all_runs(house.client, house.a.experiment_id)
