@@ -28,11 +28,11 @@ class Timing:
 
     def following(self, instant: datetime) -> datetime | None:
         """The first nominal time later than `instant`; None when there is none."""
-        return next(self.all_after(instant), None)
+        found = _following(self.cron, self.zone, self._from(instant))
+        return found if found is not None and self._not_past_end(found) else None
 
     def all_after(self, instant: datetime) -> Iterator[datetime]:
-        begin = instant if self.starts_at is None else max(instant, self.starts_at - TICK)
-        return takewhile(self._not_past_end, cron.after(self.cron, self.zone, begin))
+        return takewhile(self._not_past_end, cron.after(self.cron, self.zone, self._from(instant)))
 
     def newest_first(self, before: datetime, not_before: datetime) -> Iterator[datetime]:
         """Nominal times from the last one earlier than `before` back to `not_before`."""
@@ -40,8 +40,17 @@ class Timing:
         last = before - TICK if self.ends_at is None else min(before - TICK, self.ends_at)
         return takewhile(lambda instant: instant >= first, cron.before(self.cron, self.zone, last))
 
+    def _from(self, instant: datetime) -> datetime:
+        return instant if self.starts_at is None else max(instant, self.starts_at - TICK)
+
     def _not_past_end(self, instant: datetime) -> bool:
         return self.ends_at is None or instant <= self.ends_at
+
+
+@lru_cache(maxsize=1024)
+def _following(times: Cron, zone: ZoneInfo, instant: datetime) -> datetime | None:
+    """Schedules that are due together mostly are so again."""
+    return next(cron.after(times, zone, instant), None)
 
 
 def timing(expression: str, zone_name: str, start: str | None, end: str | None) -> Timing:
