@@ -97,6 +97,8 @@ class Jobs:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
+        self.directory_seconds = 0.0
+        """From the last new job until its directory was seen."""
 
     @property
     def now(self) -> datetime:

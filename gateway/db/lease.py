@@ -6,6 +6,7 @@ back keeps the earlier of the two. A holder that died leaves its owner's name: w
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, DateTime, and_, case, exists, func, literal, or_, select, update
@@ -46,7 +47,12 @@ class NamedLease:
 
 def later(session: AsyncSession, seconds: float) -> ColumnElement[datetime]:
     """The database's clock plus some seconds."""
-    if session.get_bind().dialect.name == "sqlite":
+    return _later(session.get_bind().dialect.name == "sqlite", round(seconds, 3))
+
+
+@lru_cache(maxsize=256)
+def _later(sqlite: bool, seconds: float) -> ColumnElement[datetime]:
+    if sqlite:
         return func.strftime("%Y-%m-%d %H:%M:%f000", "now", f"{seconds:+.3f} seconds", type_=UtcDateTime())
     at: ColumnElement[datetime] = func.clock_timestamp(type_=DateTime(timezone=True)) + timedelta(seconds=seconds)
     return at
@@ -66,9 +72,12 @@ def due_again(session: AsyncSession, column: Any, due_in: float | None) -> Colum
     return case((column < at, column), else_=at)
 
 
-async def claim_named(session: AsyncSession, owner: str, prefix: str, seconds: float, limit: int) -> list[NamedLease]:
-    """Take due named leases that nobody holds."""
-    free = and_(is_due(Lease.due_at, Lease.owner, Lease.until, later(session, 0)), Lease.name.startswith(prefix))
+async def claim_named(
+    session: AsyncSession, owner: str, prefix: str, seconds: float, limit: int, *, waited: float = 0.0
+) -> list[NamedLease]:
+    """Take named leases that nobody holds and that have been due for `waited` seconds."""
+    due_then = is_due(Lease.due_at, Lease.owner, Lease.until, later(session, -waited))
+    free = and_(due_then, Lease.name.startswith(prefix))
     # A CTE runs once; PostgreSQL may run a subquery again for each row, and then takes more than the limit.
     due = select(Lease.name).where(free).order_by(Lease.due_at).limit(limit).with_for_update(skip_locked=True).cte()
     changed = await session.execute(

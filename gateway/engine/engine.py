@@ -48,6 +48,8 @@ log = logging.getLogger(__name__)
 IDLE_SECONDS = 0.5
 TOGETHER_SECONDS = 0.02
 HOUSEKEEPING_SECONDS = 300.0
+ASIDE_SECONDS = 4.0
+"""A sweep over a site is so much later while runs wait for their turn to be submitted: those go first."""
 REPLAY_SECONDS = 1.0
 REPLAY_CALL_SECONDS = 60.0
 """For one call to MLflow: nobody waits for it."""
@@ -305,7 +307,8 @@ class Engine:
 
     async def _polls(self) -> bool:
         async with self.parts.db.transaction() as session:
-            leases = await claim_named(session, self.parts.owner, PREFIX, self._lease_seconds, 20)
+            waited = ASIDE_SECONDS if self._crowded else 0.0
+            leases = await claim_named(session, self.parts.owner, PREFIX, self._lease_seconds, 20, waited=waited)
         for lease in leases:
             self._ticks[lease.name] = lease
             self._spawn(self._tick(lease))
