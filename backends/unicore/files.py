@@ -13,7 +13,7 @@ from urllib.parse import quote
 from backends.errors import InvalidJob, JobNotFound
 from backends.reasons import Reason
 from backends.unicore.answers import ServerError
-from backends.unicore.jobs import WHEN
+from backends.unicore.jobs import when
 from backends.unicore.transport import Body, Channel
 
 READ_SECONDS = 20.0
@@ -140,8 +140,5 @@ def _parts(file: Path) -> Body:
 
 def _entry(path: str, values: Mapping[str, Any]) -> Entry:
     directory = bool(values.get("isDirectory"))
-    try:
-        at = datetime.strptime(str(values.get("lastAccessed")), WHEN).astimezone(UTC)
-    except ValueError:
-        at = EPOCH
+    at = when(values.get("lastAccessed")) or EPOCH
     return Entry(path.strip("/") or ".", 0 if directory else int(values.get("size") or 0), directory, at)

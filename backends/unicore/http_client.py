@@ -11,6 +11,10 @@ from httpx_aiohttp import AiohttpTransport, HttpxAiohttpClient
 class HttpClient(HttpxAiohttpClient):
     """Proxies of the environment count, as for any httpx client."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._cookies = _Cookies(self._cookies)
+
     def _init_transport(  # type: ignore[override]
         self, *, transport: httpx.AsyncBaseTransport | None = None, **options: Any
     ) -> httpx.AsyncBaseTransport:
@@ -20,6 +24,13 @@ class HttpClient(HttpxAiohttpClient):
         self, proxy: httpx.Proxy, **options: Any
     ) -> httpx.AsyncBaseTransport:
         return _Transport(proxy=proxy, **options)
+
+
+class _Cookies(httpx.Cookies):
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """httpx makes a request and a mail message of the standard library from each answer, to look for a cookie."""
+        if "set-cookie" in response.headers:
+            super().extract_cookies(response)
 
 
 CLOSED_WITHIN = 0.05

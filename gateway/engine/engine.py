@@ -46,7 +46,7 @@ from gateway.tracking.proxy import TrackingProxy
 
 log = logging.getLogger(__name__)
 IDLE_SECONDS = 0.5
-TOGETHER_SECONDS = 0.02
+TOGETHER_SECONDS, CROWDED_SECONDS = 0.02, 0.2
 HOUSEKEEPING_SECONDS = 300.0
 ASIDE_SECONDS = 4.0
 """A sweep over a site is so much later while runs wait for their turn to be submitted: those go first."""
@@ -183,8 +183,8 @@ class Engine:
                 await self._wake.wait()
         except TimeoutError:
             return
-        # What comes in a burst is claimed together.
-        await asyncio.sleep(TOGETHER_SECONDS)
+        # What comes in a burst is claimed together, and of those that wait for a place several.
+        await asyncio.sleep(CROWDED_SECONDS if self._crowded else TOGETHER_SECONDS)
         self._wake.clear()
 
     @property

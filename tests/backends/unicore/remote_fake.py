@@ -103,6 +103,10 @@ class RemoteFake:
     """Those that are open."""
     asked: list[str] = field(default_factory=list)
     """Method and path of each request."""
+    cookie: str = ""
+    """Given with each answer."""
+    cookies: list[str] = field(default_factory=list)
+    """What came with each request."""
 
     # -- jobs
 
@@ -215,6 +219,7 @@ class RemoteFake:
         with suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
             while (request := await self._heard(reader)) is not None:
                 self.asked.append(f"{request.method} {request.path.partition('?')[0].removeprefix('/rest/core')}")
+                self.cookies.append(request.headers.get("cookie", ""))
                 status, body, more = self._answer(request)
                 if status == 0:
                     self.hung += 1
@@ -223,6 +228,7 @@ class RemoteFake:
                 data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
                 head = [f"HTTP/1.1 {status} Said", f"Content-Length: {len(data)}"]
                 head += [f"{name}: {value}" for name, value in more.items()]
+                head += [f"Set-Cookie: {self.cookie}; Path=/"] if self.cookie else []
                 writer.write("\r\n".join((*head, "", "")).encode() + data)
                 await writer.drain()
         self.connections.discard(writer)

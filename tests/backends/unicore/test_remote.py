@@ -19,6 +19,7 @@ from backends.unicore import kind, transport, watch
 from backends.unicore.answers import ReplyLost
 from backends.unicore.files import Directory
 from tests.backends.slurm.ssh.credentials import Credentials
+from tests.backends.unicore import remote_fake as remote_fake_module
 from tests.backends.unicore.certificate import self_signed
 from tests.backends.unicore.listener import listener
 from tests.backends.unicore.remote_fake import BEYOND, Job, RemoteFake, remote_fake
@@ -111,6 +112,30 @@ async def test_a_duplicate_that_ends_first_does_not_end_the_run(backend_case: Re
         status = await backend_case.until(backend, ref, Phase.ENDED)
         assert status.outcome is not None
         assert (status.outcome.result, status.outcome.exit_code) == (Result.FINISHED, 0)
+
+
+async def test_a_slow_server_is_not_asked_in_vain_for_each_new_job(
+    backend_case: RemoteCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_fake_module, "DIRECTORY_AFTER", 1.0)
+    looks = []
+    async with backend_case.open() as backend:
+        for _ in range(2):
+            handle = await backend_case.prepared(backend, backend_case.spec())
+            looks.append(backend_case.there.asked.count(f"GET /jobs/{backend_case.job(handle).name}"))
+    assert looks[0] >= 3
+    assert looks[1] <= 2
+
+
+async def test_a_cookie_of_the_site_is_sent_again(backend_case: RemoteCase) -> None:
+    """As one of a load balancer, which keeps a session on one server."""
+    backend_case.there.cookie = "server=b"
+    async with backend_case.open() as backend:
+        await backend_case.prepared(backend, backend_case.spec())
+    first, *others = backend_case.there.cookies
+    assert first == ""
+    assert others
+    assert set(others) == {"server=b"}
 
 
 @pytest.mark.parametrize(

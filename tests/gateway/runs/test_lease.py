@@ -213,9 +213,11 @@ async def test_all_leases_are_free_after_a_start_of_the_only_gateway(context: Co
 # -- named leases
 
 
-async def claim_named(db: Database, owner: str = "a", prefix: str = "poll:", limit: int = 10) -> list[NamedLease]:
+async def claim_named(
+    db: Database, owner: str = "a", prefix: str = "poll:", limit: int = 10, waited: float = 0.0
+) -> list[NamedLease]:
     async with db.transaction() as session:
-        return await named.claim_named(session, owner, prefix, LONG, limit)
+        return await named.claim_named(session, owner, prefix, LONG, limit, waited=waited)
 
 
 async def want(db: Database, name: str, due_in: float) -> None:
@@ -235,6 +237,14 @@ async def test_a_named_thing_is_done_when_somebody_wants_it(database: Database) 
     await want(database, "poll:later", 50)
     assert [lease.name for lease in await claim_named(database)] == ["poll:1"]
     assert await claim_named(database) == []
+
+
+async def test_what_may_wait_is_taken_when_it_has_waited(database: Database) -> None:
+    await want(database, "poll:1", 0)
+    assert await claim_named(database, waited=50) == []
+    async with database.transaction() as session:
+        await session.execute(update(Lease).values(due_at=named.later(session, -60)))
+    assert [lease.name for lease in await claim_named(database, waited=50)] == ["poll:1"]
 
 
 async def test_the_earlier_of_two_wishes_counts(database: Database) -> None:
