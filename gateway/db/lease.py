@@ -4,6 +4,7 @@ Taking a lease empties `due_at`; a wish that arrives while the work goes on sets
 back keeps the earlier of the two. A holder that died leaves its owner's name: when its time is up the work is due.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -70,6 +71,13 @@ def due_again(session: AsyncSession, column: Any, due_in: float | None) -> Colum
         return kept
     at = later(session, due_in)
     return case((column < at, column), else_=at)
+
+
+async def any_due(session: AsyncSession, prefixes: Iterable[str], *, waited: float = 0.0) -> bool:
+    """Whether there is something for `claim_named`: in a session that only reads this takes no lock."""
+    due = is_due(Lease.due_at, Lease.owner, Lease.until, later(session, -waited))
+    such = or_(*[Lease.name.startswith(prefix) for prefix in prefixes])
+    return await session.scalar(select(Lease.name).where(due, such).limit(1)) is not None
 
 
 async def claim_named(

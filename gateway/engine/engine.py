@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from backends.errors import AuthenticationFailed, BackendError, ChallengeRequired
 from gateway import clock
 from gateway.connections import retirement
-from gateway.db.lease import NamedLease, claim_named, free_named, release_named, renew_named
+from gateway.db.lease import NamedLease, any_due, claim_named, free_named, release_named, renew_named
 from gateway.engine.collector import Collector
 from gateway.engine.log_copy import LogCopy
 from gateway.engine.notices import Notices
@@ -306,8 +306,11 @@ class Engine:
                 await no_contact(session, lease.run_id, name, text)
 
     async def _polls(self) -> bool:
+        waited = ASIDE_SECONDS if self._crowded else 0.0
+        async with self.parts.db.reading() as session:
+            if not await any_due(session, [PREFIX], waited=waited):
+                return False
         async with self.parts.db.transaction() as session:
-            waited = ASIDE_SECONDS if self._crowded else 0.0
             leases = await claim_named(session, self.parts.owner, PREFIX, self._lease_seconds, 20, waited=waited)
         for lease in leases:
             self._ticks[lease.name] = lease

@@ -4,9 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from sqlalchemy import or_, select
-
-from gateway.db.lease import Lease, NamedLease, claim_named, is_due, later, release_named
+from gateway.db.lease import NamedLease, any_due, claim_named, release_named
 from gateway.engine.parts import Parts
 from gateway.subscriptions import credentials, mail, outbox, sending
 from gateway.subscriptions.telling import prefix_of
@@ -42,11 +40,8 @@ class Postman:
         if not free:
             return []
         async with self.parts.db.reading() as session:
-            due = is_due(Lease.due_at, Lease.owner, Lease.until, later(session, 0))
-            ours = or_(*[Lease.name.startswith(prefix) for prefix in free])
-            found = await session.scalar(select(Lease.name).where(due, ours).limit(1))
-        if found is None:
-            return []
+            if not await any_due(session, free):
+                return []
         owner, seconds = self.parts.owner, self.parts.settings.lease_seconds
         async with self.parts.db.transaction() as session:
             claims = [await claim_named(session, owner, prefix, seconds, count) for prefix, count in free.items()]

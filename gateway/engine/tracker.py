@@ -57,6 +57,10 @@ class Tracker:
 
     async def due(self, limit: int, waiting_seconds: float = 0.0) -> Sequence[Due]:
         """Claim runs that are due for so long, those that wait longest first."""
+        async with self.parts.db.reading() as session:  # costs no writer's lock while there is nothing to do
+            waits = Run.tracking_due_at <= later(session, -waiting_seconds)
+            if await session.scalar(select(Run.id).where(waits).limit(1)) is None:
+                return []
         async with self.parts.db.transaction() as session:
             late = (Run.tracking_due_at <= later(session, -LATE_SECONDS)).label("late")
             rows = await session.execute(
