@@ -68,14 +68,15 @@ async def go(db: Database, settings: Settings) -> Round:
         ids = list(await session.scalars(due))
     if not ids:
         return Round()
-    try:
-        # Two, where there is enough to do: one decides while the database works for the other.
-        done = [_transaction(db, settings) for _ in range(2 if len(ids) == AT_ONCE else 1)]
-        rounds = await asyncio.gather(*done)
-        return Round(sum(one.made for one in rounds), more=any(one.more for one in rounds))
-    except Exception:
-        log.exception("a round over %d schedules failed; each is tried by itself", len(ids))
-        return Round(sum([await _alone(db, settings, schedule_id) for schedule_id in ids]), more=True)
+    # Two, where there is enough to do: one decides while the database works for the other.
+    both = [_transaction(db, settings) for _ in range(2 if len(ids) == AT_ONCE else 1)]
+    done = await asyncio.gather(*both, return_exceptions=True)
+    made = sum(one.made for one in done if isinstance(one, Round))
+    faults = [one for one in done if isinstance(one, BaseException)]
+    if not faults:
+        return Round(made, more=any(one.more for one in done if isinstance(one, Round)))
+    log.error("a round over %d schedules failed; each is tried by itself", len(ids), exc_info=faults[0])
+    return Round(made + sum([await _alone(db, settings, schedule_id) for schedule_id in ids]), more=True)
 
 
 async def _alone(db: Database, settings: Settings, schedule_id: uuid.UUID) -> int:

@@ -311,6 +311,25 @@ async def test_one_that_is_broken_does_not_hold_up_the_others(
     assert "could not be looked at" in caplog.text
 
 
+@pytest.mark.parametrize("broken", [None, 2])
+async def test_more_than_one_transaction_holds_fire_once_each(
+    office: Office, monkeypatch: pytest.MonkeyPatch, broken: int | None
+) -> None:
+    monkeypatch.setattr(rounds, "AT_ONCE", 2)
+    made = [(await office.create(name=f"s{n}", overlap_policy="allow")).schedule_id for n in range(7)]
+    fails, decide = {made[broken]} if broken is not None else set(), rounds.decide
+
+    def decides(case, known):  # type: ignore[no-untyped-def]
+        if case.schedule.id in fails:
+            raise ZeroDivisionError
+        return decide(case, known)
+
+    monkeypatch.setattr(rounds, "decide", decides)
+    assert await office.later(hours=1) == 7 - len(fails)
+    for schedule_id in set(made) - fails:
+        assert await office.history(schedule_id) == ["13:00 FIRED"]
+
+
 async def test_nothing_due_is_one_query_over_the_index(office: Office) -> None:
     await office.create()
     statements: list[str] = []
