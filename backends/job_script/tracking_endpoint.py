@@ -652,14 +652,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 to.flush()
                 os.fsync(to.fileno())
             self.store.put(owner, path, part, size)
-        except (OSError, Refused, NotOurs) as error:
+        except Exception as error:
             try:
                 os.unlink(part)
             except OSError:
                 pass
-            if not isinstance(error, OSError):
-                raise
-            if isinstance(error, (ConnectionError, socket.timeout)):
+            if not isinstance(error, OSError) or isinstance(error, (ConnectionError, socket.timeout)):
                 raise
             self.close_connection = True
             raise Refused(f"The artifact {path} could not be kept beside the job: {error.strerror or error}")
@@ -676,11 +674,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.end_headers()
             shutil.copyfileobj(kept, self.wfile)
 
+    def chunk_size(self) -> int:
+        line = self.rfile.readline(100)
+        if not line:
+            raise ConnectionError
+        return int(line.split(b";")[0], 16)
+
     def received(self, most: Optional[int] = None) -> Iterator[bytes]:
         """The body, as it comes; requests sends an empty file in chunks."""
         self.unread = False
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
-            sizes = iter(lambda: int(self.rfile.readline(100).split(b";")[0], 16), 0)
+            sizes = iter(self.chunk_size, 0)
         else:
             sizes = iter([int(self.headers.get("Content-Length") or 0)])
         chunked, total = "Transfer-Encoding" in self.headers, 0

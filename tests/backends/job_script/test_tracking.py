@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -75,7 +76,9 @@ def test_all_ranks_write_one_journal_that_ends_before_the_job_does(tmp_path: Pat
 def test_a_signal_ends_it_only_after_the_job_has_ended(tmp_path: Path) -> None:
     text = (
         "import signal, time\n"
-        "def last(*_): ask('runs/set-tag', dict(key='last', value='x')); sys.exit(0)\n"
+        "def last(*_):\n"
+        " signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the job script passes it on too\n"
+        " ask('runs/set-tag', dict(key='last', value='x')); sys.exit(0)\n"
         "signal.signal(signal.SIGTERM, last)\nprint('ready', flush=True)\ntime.sleep(60)"
     )
     job = Attempt(tmp_path, tracking(program(tmp_path, text)))
@@ -244,6 +247,14 @@ def test_an_upload_that_breaks_off_leaves_nothing(store: tracking_endpoint.Store
         with pytest.raises(RuntimeError):
             served.http.put(f"/api/2.0/mlflow-artifacts/artifacts/0/{OWN}/artifacts/b", content=broken())
         wait_for(lambda: not list(Path(store.folder, "files").iterdir()))
+        head = f"PUT /api/2.0/mlflow-artifacts/artifacts/0/{OWN}/artifacts/b HTTP/1.1\r\nAuthorization: Bearer t\r\n"
+        for body in ("4\r\nhalf\r\n", "4\r\nhalf\r\nno size\r\n"):
+            with socket.create_connection(served.server.server_address[:2], timeout=30) as client:
+                client.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n{body}".encode())
+                client.shutdown(socket.SHUT_WR)
+                while client.recv(1000):
+                    pass
+            assert not list(Path(store.folder, "files").iterdir())
     assert [line["op"] for line in store.journal.lines()] == ["begin"]
 
 
