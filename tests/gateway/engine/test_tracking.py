@@ -193,7 +193,7 @@ async def test_what_telling_of_a_run_costs(yard: Yard, monkeypatch: pytest.Monke
     monkeypatch.setattr(yard.mlflow, "_answer", count)
     event.listen(yard.db.engine.sync_engine, "before_cursor_execute", hear)
     await tracker.turn(busy=False)
-    claimed, linked, done = ("SELECT", "UPDATE"), ("SELECT", "SELECT", "UPDATE"), ("SELECT", "UPDATE")
+    claimed, linked, done = ("SELECT", "SELECT", "UPDATE"), ("SELECT", "SELECT", "UPDATE"), ("SELECT", "UPDATE")
     assert said == [*claimed, *linked, *done]
     assert asked == ["POST runs/create", "POST runs/update", "GET runs/get", "PUT", "PUT"]
     await due_for(yard, second, 0)
