@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from gateway.errors import Conflict
 from gateway.runs.rows import Run
 from gateway.runs.states import State
 from gateway.schedules import by_hand, rounds, saving
+from gateway.schedules.case import Case, Decision
 from gateway.schedules.rows import Firing, Schedule
 from gateway.schedules.sweep import sweep
 from gateway.schedules.words import Reason
@@ -293,19 +295,24 @@ async def test_too_many_live_runs_are_waited_for(office: Office) -> None:
     assert await office.later(seconds=15) == 1
 
 
+def breaking(schedule_ids: set[uuid.UUID]) -> Callable[[Case, set[datetime]], Decision]:
+    """`decide`, with a fault for some schedules."""
+    decide = rounds.decide
+
+    def decides(case: Case, known: set[datetime]) -> Decision:
+        if case.schedule.id in schedule_ids:
+            raise ZeroDivisionError
+        return decide(case, known)
+
+    return decides
+
+
 async def test_one_that_is_broken_does_not_hold_up_the_others(
     office: Office, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken = await office.create(name="broken")
     await office.create(name="well")
-    decide = rounds.decide
-
-    def fails(case, known):  # type: ignore[no-untyped-def]
-        if case.schedule.id == broken.schedule_id:
-            raise ZeroDivisionError
-        return decide(case, known)
-
-    monkeypatch.setattr(rounds, "decide", fails)
+    monkeypatch.setattr(rounds, "decide", breaking({broken.schedule_id}))
     assert await office.later(hours=1) == 1
     assert (await office.schedule(broken.schedule_id)).due_at == office.now + rounds.AGAIN
     assert "could not be looked at" in caplog.text
@@ -317,14 +324,8 @@ async def test_more_than_one_transaction_holds_fire_once_each(
 ) -> None:
     monkeypatch.setattr(rounds, "AT_ONCE", 2)
     made = [(await office.create(name=f"s{n}", overlap_policy="allow")).schedule_id for n in range(7)]
-    fails, decide = {made[broken]} if broken is not None else set(), rounds.decide
-
-    def decides(case, known):  # type: ignore[no-untyped-def]
-        if case.schedule.id in fails:
-            raise ZeroDivisionError
-        return decide(case, known)
-
-    monkeypatch.setattr(rounds, "decide", decides)
+    fails = {made[broken]} if broken is not None else set()
+    monkeypatch.setattr(rounds, "decide", breaking(fails))
     assert await office.later(hours=1) == 7 - len(fails)
     for schedule_id in set(made) - fails:
         assert await office.history(schedule_id) == ["13:00 FIRED"]
